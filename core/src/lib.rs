@@ -1,0 +1,33 @@
+//! The rules of agix, with no IO.
+//!
+//! Nothing in this crate opens a file or a socket, spawns, blocks, reads a clock or draws a random
+//! number: time and randomness arrive as arguments, effects leave as values. That is what lets one
+//! simulation run the whole protocol from a seed.
+//!
+//! | module | what it decides |
+//! | --- | --- |
+//! | [`limits`] | every bound of the product, by name |
+//! | [`units`] | money, tokens, ratios: numbers with a unit |
+//! | [`id`] | checked names of agents, models, providers, proxies |
+//! | [`time`] | instants handed in by the drivers |
+//! | [`policy`] | the policy document: model, parsing, checks, differences |
+//! | [`price`] | what a model costs, and the cost of one call |
+//! | [`usage`] | tokens of a call and the record of a finished request |
+//! | [`failover`] | what to try next, when, and why |
+//! | [`sync`] | the policy stream between control plane and proxy |
+#![warn(
+    clippy::float_arithmetic,
+    clippy::as_conversions,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing
+)]
+
+pub mod failover;
+pub mod id;
+pub mod limits;
+pub mod policy;
+pub mod price;
+pub mod sync;
+pub mod time;
+pub mod units;
+pub mod usage;

@@ -1,0 +1,123 @@
+//! Every bound of the product, by name.
+//!
+//! Nothing in agix grows with what a stranger sends: each queue, map, body, retry count and time
+//! has its bound here, so that one file answers "how large can it get".
+
+use std::time::Duration;
+
+// Policy documents.
+
+/// Largest policy document, all files together, in bytes.
+pub const POLICY_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
+/// Most files of one policy directory.
+pub const POLICY_FILES: usize = 1_024;
+/// Most nodes (scalars, sequences, mappings) of one parsed YAML file.
+pub const POLICY_NODES: usize = 8_000_000;
+/// Deepest nesting of a policy document.
+pub const POLICY_DEPTH: usize = 32;
+/// Most errors reported for one document; beyond that the list says how many were left out.
+pub const POLICY_ERRORS: usize = 200;
+/// Most targets of one failover chain.
+pub const CHAIN_TARGETS: usize = 16;
+/// Longest name of an agent, in bytes.
+pub const AGENT_NAME_BYTES: usize = 64;
+/// Longest name of a model, in bytes.
+pub const MODEL_NAME_BYTES: usize = 128;
+/// Longest name of a provider, a webhook or a group, in bytes.
+pub const NAME_BYTES: usize = 64;
+/// Largest prompt template of a webhook, in bytes.
+pub const TEMPLATE_BYTES: usize = 64 * 1024;
+/// Most outcomes of one simulated script.
+pub const SIMULATED_OUTCOMES: usize = 64;
+
+// Policy store and stream.
+
+/// Policy revisions kept in the history.
+pub const POLICY_REVISIONS: usize = 1_000;
+/// Longest author of a revision, in bytes.
+pub const AUTHOR_BYTES: usize = 256;
+/// Longest message of a revision, in bytes.
+pub const MESSAGE_BYTES: usize = 4 * 1024;
+/// Largest value of one key of the store, in bytes: what etcd takes in one request, with room for
+/// the keys and guards around it.
+pub const STORE_VALUE_BYTES: usize = 900 * 1024;
+/// Most guards and writes of one store transaction, as in etcd.
+pub const STORE_TXN_OPERATIONS: usize = 128;
+/// Store events a slow watcher may fall behind before it is told to list again.
+pub const STORE_WATCH_BACKLOG: usize = 4_096;
+/// Largest gRPC message, in bytes.
+pub const GRPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
+/// Largest body of one part of a policy snapshot on the wire, in bytes.
+pub const SNAPSHOT_PART_BYTES: usize = 1024 * 1024;
+/// Policy streams one control plane serves at once.
+pub const SYNC_SESSIONS: usize = 4_096;
+/// Messages waiting on one policy stream.
+pub const SYNC_QUEUE: usize = 32;
+/// Errors carried by one NACK.
+pub const NACK_ERRORS: usize = 64;
+/// Pause between two heartbeats of a proxy.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
+/// Silence after which either side of a policy stream takes the other for dead.
+pub const SYNC_SILENCE: Duration = Duration::from_secs(10);
+/// First pause before a proxy connects again; doubled each time, with full jitter.
+pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause before a proxy connects again.
+pub const RECONNECT_LONGEST: Duration = Duration::from_secs(10);
+/// How long a proxy that left stays in the fleet list.
+pub const FLEET_MEMORY: Duration = Duration::from_mins(15);
+
+// Callers of a proxy.
+
+/// Connections one proxy holds open to callers.
+pub const CONNECTIONS: usize = 4_000;
+/// Time for a caller to send the head of a request.
+pub const HEADER_TIME: Duration = Duration::from_secs(5);
+/// Idle time of a kept-alive connection.
+pub const KEEP_ALIVE_TIME: Duration = Duration::from_secs(75);
+/// Largest head of a request, in bytes.
+pub const HEADER_BYTES: usize = 64 * 1024;
+/// Most headers of a request.
+pub const HEADERS: usize = 64;
+/// Largest body of a request, in bytes.
+pub const REQUEST_BYTES: usize = 10 * 1024 * 1024;
+/// Time for a caller to send the whole body.
+pub const REQUEST_BODY_TIME: Duration = Duration::from_mins(1);
+/// Pause between two parts of a request body.
+pub const REQUEST_BODY_IDLE: Duration = Duration::from_secs(10);
+/// Time a caller may refuse to read before its connection is closed.
+pub const WRITE_STALL: Duration = Duration::from_mins(1);
+/// Bytes of request bodies all requests of a proxy hold together.
+pub const REQUEST_BYTES_TOTAL: usize = 256 * 1024 * 1024;
+/// Time open requests get to end after SIGTERM.
+pub const DRAIN_TIME: Duration = Duration::from_secs(30);
+
+// Providers.
+
+/// Largest head of a provider's answer, in bytes.
+pub const UPSTREAM_HEADER_BYTES: usize = 64 * 1024;
+/// Largest plain answer of a provider, in bytes.
+pub const UPSTREAM_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// Part of a provider's error body that is read, in bytes.
+pub const UPSTREAM_ERROR_BYTES: usize = 64 * 1024;
+/// Part of a provider's error text that is shown to the caller, in bytes.
+pub const UPSTREAM_ERROR_SHOWN: usize = 512;
+/// Largest event of a provider's stream, in bytes.
+pub const STREAM_EVENT_BYTES: usize = 4 * 1024 * 1024;
+/// Largest stream of a provider, in bytes.
+pub const STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// Idle connections kept per provider host and worker.
+pub const UPSTREAM_IDLE_CONNECTIONS: usize = 256;
+/// Time an idle provider connection is kept.
+pub const UPSTREAM_IDLE_TIME: Duration = Duration::from_secs(30);
+/// Attempts of one request, over all models and retries.
+pub const ATTEMPTS: usize = 32;
+/// Longest `Retry-After` for which the same model is tried again.
+pub const RETRY_AFTER_SAME_MODEL: Duration = Duration::from_secs(2);
+/// First pause before the same model is tried again; doubled each time, with full jitter.
+pub const RETRY_FIRST: Duration = Duration::from_millis(100);
+/// Longest pause before the same model is tried again.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(2);
+/// Largest token count believed of a provider's usage report.
+pub const USAGE_TOKENS: u64 = 100_000_000;
+/// Usage records waiting for the reporter; beyond that the oldest is counted as dropped.
+pub const USAGE_QUEUE: usize = 65_536;

@@ -1,0 +1,1 @@
+//! What a model costs, and the cost of one call.

@@ -1,0 +1,1 @@
+//! The policy stream between control plane and proxy.

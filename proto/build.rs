@@ -1,0 +1,23 @@
+//! Generates the gRPC code without a `protoc` program.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message as _;
+
+const FILES: [&str; 4] = [
+    "agix/v1/policy.proto",
+    "agix/v1/admin.proto",
+    "agix/v1/sync.proto",
+    "agix/v1/fleet.proto",
+];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=agix");
+    let descriptors = protox::compile(FILES, ["."])?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("agix.v1.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,21 @@
+//! The gRPC protocol of agix: generated code in [`v1`] and the conversions to and from the rules
+//! in [`convert`]. Nothing outside this crate interprets a generated message's fields as policy.
+
+pub mod convert;
+
+/// Generated messages, clients and servers of `agix.v1`.
+#[expect(
+    missing_docs,
+    clippy::pedantic,
+    clippy::allow_attributes_without_reason,
+    clippy::allow_attributes,
+    clippy::clone_on_ref_ptr,
+    unused_qualifications,
+    reason = "generated; the .proto files carry the documentation"
+)]
+pub mod v1 {
+    tonic::include_proto!("agix.v1");
+}
+
+/// The compiled descriptors of `agix.v1`, for the reflection service.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agix.v1.bin"));
