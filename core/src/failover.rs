@@ -1,5 +1,20 @@
 //! What to try next, when, and why.
+//!
+//! [`Run`] is the whole decision for one request, as a machine: the proxy reports how each attempt
+//! ended and is told the next step. Rules it keeps:
+//!
+//! - The asked model comes first, then its chain in order. No target is returned to.
+//! - `max_retries` bounds the further targets tried; a target that cannot serve the request at all
+//!   is skipped and costs nothing of it.
+//! - The same model is tried again only after a failure that a quick retry heals: a broken
+//!   connection, 500, 502, and 429 with a short `Retry-After`. Not 503, 529 or a timeout: that time
+//!   is better spent elsewhere. Such retries are not counted in `max_retries`.
+//! - A fault of the caller ends the request at once, unless it was our translation for a fallback
+//!   that was refused.
+//! - Nothing begins after the deadline, and no wait outlives it.
 
 mod failure;
+mod run;
 
 pub use failure::{Failure, Refusal};
+pub use run::{Run, Step, Stop, Target};
