@@ -210,9 +210,8 @@ impl Run {
             },
             Refusal::QuotaExhausted | Refusal::Credentials | Refusal::ModelMissing => Verdict::Next,
             Refusal::ContextLength => Verdict::Larger,
-            Refusal::ContentFilter => Verdict::Stop(Stop::CallerFault),
             Refusal::Request if self.on_fallback() => Verdict::Next,
-            Refusal::Request => Verdict::Stop(Stop::CallerFault),
+            Refusal::Request | Refusal::ContentFilter => Verdict::Stop(Stop::CallerFault),
         }
     }
 }
