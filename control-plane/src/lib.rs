@@ -1,1 +1,21 @@
-//! placeholder
+//! The control plane of agix: keeps policy and its history, and streams policy to the proxies.
+//!
+//! | module | what it is |
+//! | --- | --- |
+//! | [`app`] | the parts put together, started and stopped |
+//! | [`config`] | what a control plane is started with |
+//! | [`clock`] | the only reader of clocks |
+//!
+//! Rules of this crate:
+//! - The gRPC services parse, call and encode; rules are in `agix_core`.
+//! - An answer that something was stored is given after it was made durable.
+//! - Nothing here prints, logs or returns a secret of a policy.
+
+pub mod app;
+pub mod clock;
+pub mod config;
+
+mod incoming;
+
+pub use app::{Running, StartError, start};
+pub use config::{Config, InvalidStoreSpec, StoreSpec};

@@ -66,6 +66,21 @@ pub const RECONNECT_LONGEST: Duration = Duration::from_secs(10);
 /// How long a proxy that left stays in the fleet list.
 pub const FLEET_MEMORY: Duration = Duration::from_mins(15);
 
+// Control plane.
+
+/// Connections one control plane holds open.
+pub const CONTROL_CONNECTIONS: usize = 8_192;
+/// Pause after a connection could not be accepted.
+pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Time open calls of a control plane get to end after it was told to stop.
+pub const CONTROL_DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Pause between two HTTP/2 pings on a quiet gRPC connection.
+pub const GRPC_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Time for the answer to an HTTP/2 ping, after which the connection is dead.
+pub const GRPC_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Streams of one gRPC connection.
+pub const GRPC_STREAMS: u32 = 128;
+
 // Callers of a proxy.
 
 /// Connections one proxy holds open to callers.

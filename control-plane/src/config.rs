@@ -1,0 +1,94 @@
+//! What a control plane is started with.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Settings of one control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where the gRPC services listen. Port 0 takes a free port; see [`crate::Running::address`].
+    pub listen: SocketAddr,
+    /// Where policy and history are kept.
+    pub store: StoreSpec,
+}
+
+/// Where a control plane keeps its data, as written after `--store`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreSpec {
+    /// `memory`: gone when the process ends.
+    Memory,
+    /// `embedded:DIR`: a file in a directory of this machine, used by one process at a time.
+    Embedded(PathBuf),
+}
+
+/// Why the text after `--store` names no store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidStoreSpec {
+    /// The backend exists in the design, not in this program.
+    #[error(
+        "the etcd store is not in this version of agix; use `embedded:DIR` to keep data on this machine"
+    )]
+    Etcd,
+    /// `embedded` without a directory.
+    #[error("`embedded` needs a directory: `embedded:DIR`, for example `embedded:/var/lib/agix`")]
+    NoDirectory,
+    /// Anything else.
+    #[error("`{0}` is not a store; use `embedded:DIR` or `memory`")]
+    Unknown(String),
+}
+
+impl StoreSpec {
+    /// The kind of store, in one word: `memory`, `embedded`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Embedded(_) => "embedded",
+        }
+    }
+}
+
+impl FromStr for StoreSpec {
+    type Err = InvalidStoreSpec;
+
+    fn from_str(text: &str) -> Result<Self, InvalidStoreSpec> {
+        match text.split_once(':').unwrap_or((text, "")) {
+            ("memory", "") => Ok(Self::Memory),
+            ("embedded", "") => Err(InvalidStoreSpec::NoDirectory),
+            ("embedded", directory) => Ok(Self::Embedded(PathBuf::from(directory))),
+            ("etcd", _) => Err(InvalidStoreSpec::Etcd),
+            _ => Err(InvalidStoreSpec::Unknown(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for StoreSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::Embedded(directory) => write!(f, "embedded:{}", directory.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_is_read_as_it_is_printed() {
+        for text in ["memory", "embedded:/var/lib/agix", "embedded:relative/dir"] {
+            assert_eq!(text.parse::<StoreSpec>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_store_that_does_not_exist_is_refused_with_the_ones_that_do() {
+        let refused = |text: &str| text.parse::<StoreSpec>().unwrap_err().to_string();
+        assert!(refused("etcd:http://127.0.0.1:2379").contains("not in this version"));
+        assert!(refused("embedded:").contains("embedded:DIR"));
+        assert!(refused("redis:x").contains("`redis:x` is not a store"));
+        assert!(refused("memory:x").contains("is not a store"));
+    }
+}
