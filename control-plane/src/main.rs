@@ -74,7 +74,7 @@ fn listen_for_signals() -> std::io::Result<impl Future<Output = ()> + Send + 'st
 
 /// Prints an error with its causes, one below the other.
 fn complain(error: &dyn Error, code: u8) -> ExitCode {
-    let causes = std::iter::successors(error.source(), |error| error.source());
+    let causes = std::iter::successors(error.source(), |cause| (*cause).source());
     let lines: Vec<String> = std::iter::once(format!("error: {error}"))
         .chain(causes.map(|cause| format!("  caused by: {cause}")))
         .collect();
