@@ -9,6 +9,7 @@
 pub mod document;
 
 mod agent;
+mod changes;
 mod check;
 mod failover;
 mod limits;
@@ -22,6 +23,7 @@ mod webhook;
 use std::collections::BTreeMap;
 
 pub use agent::{Agent, Identity, KeyHash, ModelPattern};
+pub use changes::changes;
 pub use check::Problem;
 pub use failover::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
 pub use limits::{Budget, Enforcement, OnOutage, RateLimits, TimeZoneName};
