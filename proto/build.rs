@@ -18,6 +18,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile(FILES, ["."])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("agix.v1.bin"), descriptors.encode_to_vec())?;
-    tonic_prost_build::configure().compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        // Maps in the order of their keys: a policy has one encoding.
+        .btree_map(".")
+        // Encoded once, shared by all streams.
+        .bytes(".agix.v1.SnapshotPart.policy")
+        .bytes(".agix.v1.PolicyDelta.delta")
+        // These hold secrets: what `Debug` shows of them is written by hand.
+        .skip_debug([
+            ".agix.v1.Reference",
+            ".agix.v1.ReferenceText",
+            ".agix.v1.ReferencePart",
+            ".agix.v1.SourceFile",
+        ])
+        .compile_fds(descriptors)?;
     Ok(())
 }

@@ -48,13 +48,21 @@ pub const STORE_WATCH_BACKLOG: usize = 4_096;
 /// Largest gRPC message, in bytes.
 pub const GRPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Largest body of one part of a policy snapshot on the wire, in bytes.
-pub const SNAPSHOT_PART_BYTES: usize = 1024 * 1024;
+pub const SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 /// Policy streams one control plane serves at once.
 pub const SYNC_SESSIONS: usize = 4_096;
 /// Messages waiting on one policy stream.
 pub const SYNC_QUEUE: usize = 32;
+/// Largest canonical form of a policy, in bytes.
+pub const POLICY_ENCODED_BYTES: usize = 64 * 1024 * 1024;
 /// Errors carried by one NACK.
 pub const NACK_ERRORS: usize = 64;
+/// Longest text of an error carried by a NACK, in bytes.
+pub const NACK_TEXT_BYTES: usize = 1024;
+/// Longest version and longest address a proxy may state, in bytes.
+pub const PROXY_TEXT_BYTES: usize = 256;
+/// Time a proxy may take to answer an update.
+pub const SYNC_ANSWER_TIME: Duration = Duration::from_mins(2);
 /// Pause between two heartbeats of a proxy.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 /// Silence after which either side of a policy stream takes the other for dead.

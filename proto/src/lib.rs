@@ -6,6 +6,7 @@ pub mod convert;
 /// Generated messages, clients and servers of `agix.v1`.
 #[expect(
     missing_docs,
+    missing_debug_implementations,
     clippy::pedantic,
     clippy::allow_attributes_without_reason,
     clippy::allow_attributes,

@@ -51,6 +51,17 @@ pub enum MissingValue {
     },
 }
 
+impl ReferencePart {
+    /// The variable `name`, unless it or its default could not be written in a document.
+    pub fn variable(name: &str, default: Option<&str>) -> Option<Self> {
+        let legal = is_variable_name(name) && !default.is_some_and(|text| text.contains('}'));
+        legal.then(|| Self::Variable {
+            name: Arc::from(name),
+            default: default.map(Arc::from),
+        })
+    }
+}
+
 impl Reference {
     /// A text that stands for itself.
     pub fn literal(text: &str) -> Self {

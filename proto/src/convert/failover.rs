@@ -1,0 +1,196 @@
+//! Chains and the settings of failover.
+
+use std::collections::BTreeSet;
+
+use agix_core::id::ModelName;
+use agix_core::limits::CHAIN_TARGETS;
+use agix_core::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
+use agix_core::units::CostRatio;
+
+use super::error::{At, InvalidField, InvalidMessage};
+use super::field::{
+    Enumeration as _, checked, entries, enum_value, enumeration, name, positive, positive_millis,
+    required, to_millis,
+};
+use crate::v1;
+
+enumeration!(StreamRescue, v1::StreamRescue: Off = Off, Buffer = Buffer, Continue = Continue);
+
+impl From<&FailoverSettings> for v1::FailoverSettings {
+    fn from(settings: &FailoverSettings) -> Self {
+        let FailoverSettings {
+            max_retries,
+            same_model_retries,
+            max_cost_ratio,
+            timeouts,
+            stream_rescue,
+            breaker,
+        } = settings;
+        Self {
+            max_retries: *max_retries,
+            same_model_retries: *same_model_retries,
+            max_cost_ratio_thousandths: max_cost_ratio.map(CostRatio::as_thousandths),
+            timeouts: Some((*timeouts).into()),
+            stream_rescue: stream_rescue.number(),
+            breaker: Some((*breaker).into()),
+        }
+    }
+}
+
+impl TryFrom<v1::FailoverSettings> for FailoverSettings {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::FailoverSettings) -> Result<Self, InvalidMessage> {
+        let v1::FailoverSettings {
+            max_retries,
+            same_model_retries,
+            max_cost_ratio_thousandths,
+            timeouts,
+            stream_rescue,
+            breaker,
+        } = wire;
+        Ok(Self {
+            max_retries,
+            same_model_retries,
+            max_cost_ratio: checked(
+                max_cost_ratio_thousandths,
+                CostRatio::from_thousandths,
+                "greater than zero",
+                "max_cost_ratio_thousandths",
+            )?,
+            timeouts: required(timeouts)
+                .map_err(InvalidMessage::from)
+                .and_then(Timeouts::try_from)
+                .at("timeouts")?,
+            stream_rescue: enum_value(stream_rescue, "stream_rescue")?,
+            breaker: required(breaker)
+                .map_err(InvalidMessage::from)
+                .and_then(BreakerSettings::try_from)
+                .at("breaker")?,
+        })
+    }
+}
+
+impl From<Timeouts> for v1::Timeouts {
+    fn from(timeouts: Timeouts) -> Self {
+        let Timeouts {
+            connect,
+            first_token,
+            idle,
+            total,
+        } = timeouts;
+        Self {
+            connect_ms: to_millis(connect),
+            first_token_ms: to_millis(first_token),
+            idle_ms: to_millis(idle),
+            total_ms: to_millis(total),
+        }
+    }
+}
+
+impl TryFrom<v1::Timeouts> for Timeouts {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::Timeouts) -> Result<Self, InvalidMessage> {
+        let v1::Timeouts {
+            connect_ms,
+            first_token_ms,
+            idle_ms,
+            total_ms,
+        } = wire;
+        Ok(Self {
+            connect: positive_millis(connect_ms, "connect_ms")?,
+            first_token: positive_millis(first_token_ms, "first_token_ms")?,
+            idle: positive_millis(idle_ms, "idle_ms")?,
+            total: positive_millis(total_ms, "total_ms")?,
+        })
+    }
+}
+
+impl From<BreakerSettings> for v1::Breaker {
+    fn from(settings: BreakerSettings) -> Self {
+        let BreakerSettings {
+            consecutive_failures,
+            error_percent,
+            min_requests,
+            window,
+            open,
+            max_open,
+        } = settings;
+        Self {
+            consecutive_failures,
+            error_percent: error_percent.into(),
+            min_requests,
+            window_ms: to_millis(window),
+            open_ms: to_millis(open),
+            max_open_ms: to_millis(max_open),
+        }
+    }
+}
+
+impl TryFrom<v1::Breaker> for BreakerSettings {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::Breaker) -> Result<Self, InvalidMessage> {
+        let v1::Breaker {
+            consecutive_failures,
+            error_percent,
+            min_requests,
+            window_ms,
+            open_ms,
+            max_open_ms,
+        } = wire;
+        let error_percent = match u8::try_from(error_percent) {
+            Ok(percent @ 1..=100) => percent,
+            _ => return Err(InvalidField::Range("1 to 100")).at("error_percent"),
+        };
+        Ok(Self {
+            consecutive_failures: positive(consecutive_failures, "consecutive_failures")?,
+            error_percent,
+            min_requests: positive(min_requests, "min_requests")?,
+            window: positive_millis(window_ms, "window_ms")?,
+            open: positive_millis(open_ms, "open_ms")?,
+            max_open: positive_millis(max_open_ms, "max_open_ms")?,
+        })
+    }
+}
+
+impl From<(&ModelName, &Chain)> for v1::ChainEntry {
+    fn from((model, chain): (&ModelName, &Chain)) -> Self {
+        let Chain { targets } = chain;
+        Self {
+            model: model.as_str().to_owned(),
+            targets: targets
+                .iter()
+                .map(|target| target.as_str().to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::ChainEntry> for (ModelName, Chain) {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::ChainEntry) -> Result<Self, InvalidMessage> {
+        let v1::ChainEntry { model, targets } = wire;
+        entries(&targets, 1, CHAIN_TARGETS, "targets")?;
+        let model: ModelName = name(&model, "model")?;
+        let mut seen = BTreeSet::from([model.clone()]);
+        let targets = targets
+            .iter()
+            .enumerate()
+            .map(|(index, text)| {
+                let target: ModelName = text
+                    .parse()
+                    .map_err(InvalidField::Name)
+                    .at_entry("targets", index)?;
+                if !seen.insert(target.clone()) {
+                    return Err(InvalidField::Range("a model not yet in the chain"))
+                        .at_entry("targets", index);
+                }
+                Ok(target)
+            })
+            .collect::<Result<_, InvalidMessage>>()?;
+        Ok((model, Chain { targets }))
+    }
+}
