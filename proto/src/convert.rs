@@ -10,6 +10,7 @@
 //! - No bytes make a decoder panic.
 
 mod agent;
+mod document;
 mod error;
 mod failover;
 mod field;
