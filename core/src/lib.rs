@@ -10,6 +10,7 @@
 //! | [`units`] | money, tokens, ratios: numbers with a unit |
 //! | [`id`] | checked names of agents, models, providers, proxies |
 //! | [`time`] | instants handed in by the drivers |
+//! | [`backoff`] | pauses between tries |
 //! | [`policy`] | the policy document: model, parsing, checks, differences |
 //! | [`price`] | what a model costs, and the cost of one call |
 //! | [`usage`] | tokens of a call and the record of a finished request |
@@ -25,6 +26,7 @@
     )
 )]
 
+pub mod backoff;
 pub mod failover;
 pub mod id;
 pub mod limits;

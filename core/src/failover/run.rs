@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::failure::{Failure, Refusal};
+use crate::backoff::full_jitter;
 use crate::limits::{ATTEMPTS, RETRY_AFTER_SAME_MODEL, RETRY_FIRST, RETRY_LONGEST};
 use crate::policy::FailoverSettings;
 use crate::time::Mono;
@@ -174,9 +175,7 @@ impl Run {
             .same_model_retries
             .saturating_sub(self.same_model_left)
             .min(16);
-        let longest = RETRY_FIRST.saturating_mul(1 << retry).min(RETRY_LONGEST);
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX).max(1);
-        Duration::from_nanos(random.checked_rem(nanos).unwrap_or(0))
+        full_jitter(RETRY_FIRST, RETRY_LONGEST, retry, random)
     }
 
     fn verdict(&self, failure: Failure) -> Verdict {

@@ -22,17 +22,21 @@ pub struct NackReason {
 impl NackReason {
     /// The revision offered is older than the one applied, or is another policy of its number.
     pub(super) fn older(offered: Revision, applied: Revision) -> Self {
-        let message = if offered == applied {
+        let message = if offered == Revision::NONE {
+            format!("the control plane has no policy, but revision {applied} is in force here")
+        } else if offered == applied {
             format!(
-                "revision {offered} offered here is another policy than the revision {applied} applied"
+                "the control plane's revision {offered} is another policy than the one in force here"
             )
         } else {
-            format!("revision {offered} is older than the applied revision {applied}")
+            format!(
+                "the control plane's revision {offered} is older than revision {applied}, which is in force here"
+            )
         };
         Self::whole(
             "AGX0901",
             message,
-            "the control plane's store was replaced or restored from a backup: apply the wanted \
+            "the control plane's store was replaced or restored from a backup; apply the wanted \
              policy again, so that it gets a newer revision",
         )
     }

@@ -35,16 +35,17 @@ impl PolicyHash {
 }
 
 impl fmt::Display for PolicyHash {
-    /// 64 hexadecimal digits; the first as many as the precision says: `{:.12}`.
+    /// 64 hexadecimal digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits: String = self.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        f.pad(&digits)
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 impl fmt::Debug for PolicyHash {
+    /// The first 12 digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self:.12}")
+        let mut first = self.0.iter().take(6);
+        first.try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
