@@ -178,3 +178,10 @@ impl AgentName {
         Self(Arc::from("default-agent"))
     }
 }
+
+impl ProxyId {
+    /// The identity of a proxy that has no name of its own.
+    pub fn unnamed() -> Self {
+        Self(Arc::from("proxy"))
+    }
+}

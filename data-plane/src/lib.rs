@@ -1,3 +1,29 @@
-//! placeholder
+//! The proxy between agents and model providers.
+//!
+//! A request passes these rooms in order: [`listener`] accepts its connection, [`front`] reads it
+//! and says who is calling, [`plan`] says where it may go, [`attempt`] goes there, [`dialect`]
+//! translates, [`upstream`] talks to the provider, [`relay`] sends a stream on, [`record`] enters
+//! it in the books. [`snapshot`] is the policy all of them use, [`policy_sync`] keeps it current.
 
+pub mod clock;
 pub mod dialect;
+pub mod policy_sync;
+
+mod admin;
+mod attempt;
+mod config;
+mod front;
+mod listener;
+mod metrics;
+mod plan;
+mod record;
+mod relay;
+mod running;
+mod shared;
+mod snapshot;
+mod upstream;
+mod worker;
+
+pub use config::Config;
+pub use running::{Running, StartError, start};
+pub use shared::{NoSink, UsageSink};

@@ -1,2 +1,134 @@
-//! placeholder
-fn main() {}
+//! `agix-proxy`: stands between agents and model providers.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agix_core::id::ProxyId;
+use agix_proxy::Config;
+use clap::{Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The proxy of agix: agents call it like OpenAI, it calls the providers.
+#[derive(Debug, Parser)]
+#[command(name = "agix-proxy", version, about)]
+struct Args {
+    /// Address for callers; port 0 takes a free one
+    #[arg(long, env = "AGIX_LISTEN", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Address of /livez, /readyz and /metrics
+    #[arg(long, env = "AGIX_ADMIN", default_value = "127.0.0.1:9090")]
+    admin: SocketAddr,
+    /// The control plane
+    #[arg(
+        long,
+        env = "AGIX_CONTROL_PLANE",
+        default_value = "http://127.0.0.1:7070"
+    )]
+    control_plane: String,
+    /// File for the last good policy, used when the control plane is away at the start
+    #[arg(long, env = "AGIX_SNAPSHOT", value_name = "FILE")]
+    snapshot: Option<PathBuf>,
+    /// Name in the fleet [default: host name and port]
+    #[arg(long, env = "AGIX_PROXY_ID", value_name = "ID")]
+    id: Option<ProxyId>,
+    /// Worker threads [default: one for each core]
+    #[arg(long, env = "AGIX_WORKERS", value_name = "N")]
+    workers: Option<NonZeroUsize>,
+    /// Seconds that open requests get to end at a stop
+    #[arg(
+        long,
+        env = "AGIX_DRAIN_SECONDS",
+        value_name = "SECONDS",
+        default_value_t = 30
+    )]
+    drain_seconds: u64,
+    /// Form of the log on standard error; AGIX_LOG sets what is logged (info, debug, ...)
+    #[arg(long, env = "AGIX_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    start_log(args.log_format);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(run(args)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let causes = std::iter::successors(Some(&*error), |error| error.source());
+            let text: Vec<_> = causes.map(ToString::to_string).collect();
+            // Nothing is left to do if standard error is closed.
+            drop(writeln!(
+                std::io::stderr(),
+                "agix-proxy: {}",
+                text.join(": ")
+            ));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let config = Config {
+        control_plane: Some(args.control_plane),
+        snapshot: args.snapshot,
+        proxy_id: args.id,
+        workers: args.workers,
+        drain: Duration::from_secs(args.drain_seconds),
+        ..Config::new(args.listen, args.admin)
+    };
+    let running = agix_proxy::start(config, shutdown.clone()).await?;
+    let mut out = std::io::stdout();
+    writeln!(
+        out,
+        "listening on http://{} (admin http://{})",
+        running.listen, running.admin
+    )?;
+    out.flush()?;
+    let mut stopped = std::pin::pin!(running.stopped());
+    tokio::select! {
+        () = &mut stopped => return Ok(()),
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: open requests are let end");
+    shutdown.cancel();
+    stopped.await;
+    Ok(())
+}
+
+fn start_log(format: LogFormat) {
+    let filter =
+        EnvFilter::try_from_env("AGIX_LOG").unwrap_or_else(|_unset| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::id::{AgentName, GroupName};
+use crate::id::{AgentName, GroupName, ModelName};
 
 /// What is known of one agent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,6 +23,17 @@ pub struct Identity {
     pub require_key: bool,
     /// The agent of a caller that names none.
     pub default_agent: AgentName,
+}
+
+impl Agent {
+    /// Whether the agent may use `model`.
+    pub fn allows(&self, model: &ModelName) -> bool {
+        self.models.is_empty()
+            || self
+                .models
+                .iter()
+                .any(|pattern| pattern.matches(model.as_str()))
+    }
 }
 
 impl Default for Identity {

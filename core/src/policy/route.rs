@@ -115,6 +115,11 @@ pub(super) fn built_in_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Policy {
+    /// Names of the built-in providers.
+    pub fn built_in_providers() -> impl Iterator<Item = ProviderName> {
+        built_in_names().filter_map(|name| ProviderName::new(name).ok())
+    }
+
     /// The provider of that name: the policy's own, else the built-in one.
     pub fn provider(&self, name: &ProviderName) -> Option<Provider> {
         self.providers

@@ -1,0 +1,294 @@
+//! One attempt at one target.
+
+use std::time::Duration;
+
+use agix_core::failover::Failure;
+use agix_core::limits::{UPSTREAM_ANSWER_BYTES, UPSTREAM_ERROR_BYTES};
+use agix_core::policy::Api;
+use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Ask, Exchange, Fault, Gain};
+use crate::dialect::{self, AnswerIds, BadAnswer, Dialect, Encoded, Ineligible, SimulatedReply};
+use crate::plan::Target;
+use crate::relay::Opening;
+use crate::snapshot::Endpoint;
+use crate::upstream::{self, Head, Simulated, UpstreamBody};
+
+/// No answer from this target.
+#[derive(Debug)]
+pub(super) enum Unanswered {
+    /// It cannot serve the request at all.
+    Ineligible(&'static str),
+    /// It failed.
+    Fault(Fault),
+}
+
+impl From<Fault> for Unanswered {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Ineligible> for Unanswered {
+    fn from(ineligible: Ineligible) -> Self {
+        Self::Ineligible(ineligible.0)
+    }
+}
+
+/// The time bounds of one attempt.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    first: Instant,
+    idle: Duration,
+    total: Instant,
+}
+
+impl Exchange<'_> {
+    /// Calls the target and reads its answer as far as the caller's status depends on it.
+    pub(super) async fn once(
+        &self,
+        target: &Target,
+    ) -> Result<(Gain, Vec<&'static str>), Unanswered> {
+        let clock = &self.worker.shared.clock;
+        let timeouts = &self.compiled.policy.failover.timeouts;
+        let total = clock.instant(self.deadline);
+        let now = clock.mono();
+        let bounds = Bounds {
+            first: clock.instant(now.after(timeouts.first_token)).min(total),
+            idle: timeouts.idle,
+            total,
+        };
+        let (head, dropped) = match target.provider.api {
+            Api::Simulated => (self.simulated(target, bounds).await?, Vec::new()),
+            Api::OpenAi | Api::Anthropic => self.called(target, bounds).await?,
+        };
+        let gain = self.read(target, head, bounds).await?;
+        Ok((gain, dropped))
+    }
+
+    async fn called(
+        &self,
+        target: &Target,
+        bounds: Bounds,
+    ) -> Result<(Head, Vec<&'static str>), Unanswered> {
+        let (endpoint, encoded) = self.encode(target)?;
+        let Some(url) = target.provider.url(endpoint) else {
+            return Err(Unanswered::Ineligible("its provider has no such endpoint"));
+        };
+        let connect = self.compiled.policy.failover.timeouts.connect;
+        let client = self.worker.clients.get(connect).map_err(|error| {
+            tracing::error!(%error, "no HTTP client");
+            Fault::new(Failure::Connect, "this proxy cannot make HTTP connections")
+        })?;
+        let Encoded {
+            headers,
+            body,
+            dropped,
+            ..
+        } = encoded;
+        let call = upstream::call(&client, url, &target.provider.headers, headers, body);
+        match timeout_at(bounds.first, call).await {
+            Ok(Ok(head)) => Ok((head, dropped)),
+            Ok(Err(error)) => {
+                let (failure, message) = error.failure();
+                Err(Fault::new(failure, message).into())
+            }
+            Err(_elapsed) => Err(Fault::new(
+                Failure::FirstTokenTimeout,
+                "the provider did not answer in time",
+            )
+            .into()),
+        }
+    }
+
+    fn encode(&self, target: &Target) -> Result<(Endpoint, Encoded), Ineligible> {
+        let to = dialect::Target {
+            dialect: Dialect::of(target.provider.api),
+            model: &target.upstream_model,
+            max_output_tokens: target.max_output_tokens,
+        };
+        match self.ask {
+            Ask::Chat(chat) => Ok((Endpoint::Chat, dialect::encode(chat, &to)?)),
+            Ask::Embeddings(ask) => {
+                Ok((Endpoint::Embeddings, dialect::encode_embeddings(ask, &to)?))
+            }
+        }
+    }
+
+    async fn simulated(&self, target: &Target, bounds: Bounds) -> Result<Head, Unanswered> {
+        let simulation = &target.script.simulation;
+        let outcome = target.script.next();
+        let model = target.upstream_model.as_str();
+        let reply = match self.ask {
+            Ask::Chat(chat) => {
+                dialect::simulate(chat, simulation, outcome, model, &self.answer_ids())
+            }
+            Ask::Embeddings(ask) => dialect::simulate_embeddings(ask, simulation, outcome, model),
+        };
+        let head = |status: u16, body| Head {
+            status: http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_GATEWAY),
+            headers: HeaderMap::new(),
+            body,
+        };
+        let late = || {
+            Fault::new(
+                Failure::FirstTokenTimeout,
+                "the provider did not answer in time",
+            )
+        };
+        let wait = async |after: Duration| {
+            let slept = timeout_at(bounds.first, tokio::time::sleep(after)).await;
+            slept.map_err(|_elapsed| late())
+        };
+        match reply {
+            SimulatedReply::Answer {
+                after,
+                status,
+                body,
+            } => {
+                wait(after).await?;
+                Ok(head(status, UpstreamBody::Whole(Some(body))))
+            }
+            SimulatedReply::Truncated { after, body: _ } => {
+                wait(after).await?;
+                Err(Fault::new(Failure::Truncated, "the provider's answer broke off").into())
+            }
+            SimulatedReply::Stream(stream) => Ok(head(
+                200,
+                UpstreamBody::Simulated(Box::new(Simulated::new(stream))),
+            )),
+            SimulatedReply::Reset => {
+                Err(Fault::new(Failure::Reset, "the provider broke the connection").into())
+            }
+            SimulatedReply::Stall => {
+                tokio::time::sleep_until(bounds.first).await;
+                Err(late().into())
+            }
+        }
+    }
+
+    async fn read(&self, target: &Target, head: Head, bounds: Bounds) -> Result<Gain, Fault> {
+        let dialect = Dialect::of(target.provider.api);
+        if !head.status.is_success() {
+            return Err(self.refused(dialect, head, bounds).await);
+        }
+        match self.ask {
+            Ask::Chat(chat) if chat.stream() => {
+                let decoder = dialect::StreamDecoder::new(dialect, chat, self.answer_ids());
+                let opening = Opening::read(head.body, decoder, bounds.first).await?;
+                Ok(Gain::Stream(Box::new(opening)))
+            }
+            Ask::Chat(chat) => {
+                let body = whole(head.body, UPSTREAM_ANSWER_BYTES, bounds).await?;
+                dialect::decode_answer(dialect, chat, &self.answer_ids(), body)
+                    .map(Gain::Whole)
+                    .map_err(bad_answer)
+            }
+            Ask::Embeddings(_) => {
+                let body = whole(head.body, UPSTREAM_ANSWER_BYTES, bounds).await?;
+                dialect::decode_embeddings(dialect, body)
+                    .map(Gain::Whole)
+                    .map_err(bad_answer)
+            }
+        }
+    }
+
+    /// A status other than success, with what the body says of it.
+    async fn refused(&self, dialect: Dialect, head: Head, bounds: Bounds) -> Fault {
+        if head.status.is_redirection() {
+            return Fault::new(Failure::Malformed, "the provider answered with a redirect");
+        }
+        let now = self.worker.shared.clock.wall();
+        let body = whole(head.body, UPSTREAM_ERROR_BYTES, bounds)
+            .await
+            .unwrap_or_default();
+        let status = head.status.as_u16();
+        let refused = dialect::decode_error(dialect, status, &head.headers, &body, now);
+        let fault = Fault::refused(refused);
+        let passes = dialect == Dialect::OpenAi && is_json_object(&body);
+        Fault {
+            original: passes.then_some(body),
+            ..fault
+        }
+    }
+
+    fn answer_ids(&self) -> AnswerIds {
+        let seconds = self
+            .worker
+            .shared
+            .clock
+            .wall()
+            .as_millis()
+            .div_euclid(1_000);
+        let id = self
+            .request_id
+            .strip_prefix("req_")
+            .unwrap_or(self.request_id);
+        AnswerIds {
+            id: format!("chatcmpl-{id}"),
+            created: seconds,
+        }
+    }
+}
+
+fn is_json_object(body: &[u8]) -> bool {
+    body.trim_ascii_start().starts_with(b"{")
+        && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+fn bad_answer(bad: BadAnswer) -> Fault {
+    match bad {
+        BadAnswer::Refused(refused) => Fault::refused(refused),
+        BadAnswer::Malformed(_) => Fault::new(Failure::Malformed, bad.to_string()),
+    }
+}
+
+/// The whole body, at most `limit` bytes.
+async fn whole(mut body: UpstreamBody, limit: usize, bounds: Bounds) -> Result<Bytes, Fault> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    loop {
+        let until = bounds.total.min(crate::clock::runtime_now() + bounds.idle);
+        let part = match timeout_at(until, body.data()).await {
+            Err(_elapsed) => {
+                return Err(Fault::new(
+                    Failure::IdleTimeout,
+                    "the provider's answer stalled",
+                ));
+            }
+            Ok(None) => break,
+            Ok(Some(Err(_broken))) => {
+                return Err(Fault::new(
+                    Failure::Truncated,
+                    "the provider's answer broke off",
+                ));
+            }
+            Ok(Some(Ok(part))) => part,
+        };
+        let held = first
+            .len()
+            .saturating_add(rest.len())
+            .saturating_add(part.len());
+        if held > limit {
+            return Err(Fault::new(
+                Failure::TooLarge,
+                "the provider's answer is too large",
+            ));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = part;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&std::mem::take(&mut first));
+            }
+            rest.extend_from_slice(&part);
+        }
+    }
+    Ok(if rest.is_empty() {
+        first
+    } else {
+        rest.freeze()
+    })
+}

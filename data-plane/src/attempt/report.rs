@@ -1,0 +1,141 @@
+//! What is said of an attempt that gave no answer.
+
+use std::time::Duration;
+
+use agix_core::failover::{Failure, Refusal};
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::dialect::Refused;
+use crate::plan::Target;
+
+/// A failed attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    pub(crate) failure: Failure,
+    /// For people; names no address and no key.
+    pub(crate) message: String,
+    /// The provider's own code.
+    pub(crate) code: Option<String>,
+    /// The provider's error body, where it is in the caller's protocol.
+    pub(crate) original: Option<Bytes>,
+}
+
+/// One entry of `attempts[]`.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AttemptReport {
+    model: String,
+    provider: String,
+    outcome: &'static str,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duration_ms: Option<u64>,
+}
+
+impl Fault {
+    /// A failure that is not the provider's own word.
+    pub(crate) fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self {
+            failure,
+            message: message.into(),
+            code: None,
+            original: None,
+        }
+    }
+
+    /// A provider's refusal.
+    pub(crate) fn refused(refused: Refused) -> Self {
+        let failure = refused.failure();
+        Self {
+            failure,
+            message: refused.message,
+            code: refused.code,
+            original: None,
+        }
+    }
+
+    /// The word for `attempts[]` and for counters.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self.failure {
+            Failure::Connect => "connect",
+            Failure::Reset => "reset",
+            Failure::FirstTokenTimeout => "first_token_timeout",
+            Failure::IdleTimeout => "idle_timeout",
+            Failure::Deadline => "deadline",
+            Failure::Truncated => "truncated",
+            Failure::Malformed => "malformed",
+            Failure::TooLarge => "too_large",
+            Failure::Refused { refusal, .. } => match refusal {
+                Refusal::RateLimited => "rate_limited",
+                Refusal::QuotaExhausted => "quota_exhausted",
+                Refusal::Credentials => "credentials",
+                Refusal::ModelMissing => "model_missing",
+                Refusal::ContextLength => "context_length",
+                Refusal::ContentFilter => "content_filter",
+                Refusal::Unavailable => "unavailable",
+                Refusal::Request => "bad_request",
+            },
+        }
+    }
+
+    /// Whether operators have to act: our key or account at the provider is at fault.
+    pub(crate) const fn is_ours(&self) -> bool {
+        matches!(
+            self.failure,
+            Failure::Refused {
+                refusal: Refusal::Credentials | Refusal::QuotaExhausted,
+                ..
+            }
+        )
+    }
+
+    /// The provider's status; 502 where there was none.
+    pub(crate) const fn status(&self) -> u16 {
+        match self.failure {
+            Failure::Refused { status, .. } => status,
+            Failure::Connect
+            | Failure::Reset
+            | Failure::FirstTokenTimeout
+            | Failure::IdleTimeout
+            | Failure::Deadline
+            | Failure::Truncated
+            | Failure::Malformed
+            | Failure::TooLarge => 502,
+        }
+    }
+}
+
+impl AttemptReport {
+    pub(crate) fn skipped(target: &Target, reason: &str) -> Self {
+        Self {
+            model: target.model.to_string(),
+            provider: target.provider.name.to_string(),
+            outcome: "skipped",
+            reason: reason.to_owned(),
+            status: None,
+            message: None,
+            duration_ms: None,
+        }
+    }
+
+    pub(crate) fn failed(target: &Target, fault: &Fault, lasted: Duration) -> Self {
+        Self {
+            model: target.model.to_string(),
+            provider: target.provider.name.to_string(),
+            outcome: "failed",
+            reason: fault.reason().to_owned(),
+            status: matches!(fault.failure, Failure::Refused { .. }).then(|| fault.status()),
+            message: Some(fault.message.clone()),
+            duration_ms: Some(u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Whether a provider was called.
+    pub(crate) fn was_made(&self) -> bool {
+        self.duration_ms.is_some()
+    }
+}

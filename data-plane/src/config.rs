@@ -1,0 +1,49 @@
+//! What a proxy is started with.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use agix_core::id::ProxyId;
+use agix_core::limits::DRAIN_TIME;
+
+use crate::shared::{NoSink, UsageSink};
+
+/// What a proxy is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where callers connect. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where `/livez`, `/readyz` and `/metrics` are.
+    pub admin: SocketAddr,
+    /// The control plane's address, `http://127.0.0.1:7070`; absent to live on the snapshot alone.
+    pub control_plane: Option<String>,
+    /// Where the last good policy is kept for a start without control plane.
+    pub snapshot: Option<PathBuf>,
+    /// The proxy's name in the fleet; absent: the host's name and the port.
+    pub proxy_id: Option<ProxyId>,
+    /// Worker threads; absent: one for each core.
+    pub workers: Option<NonZeroUsize>,
+    /// Time open requests get to end when the proxy stops.
+    pub drain: Duration,
+    /// Takes the record of each finished request.
+    pub sink: Arc<dyn UsageSink>,
+}
+
+impl Config {
+    /// A proxy on these addresses, with the defaults for everything else.
+    pub fn new(listen: SocketAddr, admin: SocketAddr) -> Self {
+        Self {
+            listen,
+            admin,
+            control_plane: None,
+            snapshot: None,
+            proxy_id: None,
+            workers: None,
+            drain: DRAIN_TIME,
+            sink: Arc::new(NoSink),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! The callers' side: one request in, one answer out.
+//!
+//! Rules this module keeps:
+//! - A request that could mean two things (no `Host` or several, another one in its target) is
+//!   refused before anything of it is read.
+//! - Every answer, errors included, carries the request's id.
+//! - Errors have the shape of the caller's protocol; only [`refusal`] makes them.
+
+pub(crate) mod body;
+mod chat;
+mod identity;
+mod models;
+pub(crate) mod refusal;
+pub(crate) mod reply;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+
+use crate::front::refusal::Refusal;
+use crate::front::reply::{Content, Ids, Open, ReplyBody};
+use crate::listener::guard::Busy;
+use crate::worker::Worker;
+
+/// An answer before it is sent.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    content: Content,
+}
+
+impl Reply {
+    pub(crate) fn json(body: Bytes) -> Self {
+        let mut headers = HeaderMap::with_capacity(16);
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Self {
+            status: StatusCode::OK,
+            headers,
+            content: Content::Whole(body),
+        }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn serve(
+    worker: Arc<Worker>,
+    request: Request<Incoming>,
+    busy: Busy,
+) -> Result<Response<ReplyBody>, Infallible> {
+    let open = Open::new(&worker.shared, busy);
+    let ids = Ids::draw();
+    let (parts, body) = request.into_parts();
+    let Reply {
+        status,
+        mut headers,
+        content,
+    } = match route(&worker, &parts, body, &ids).await {
+        Ok(reply) => reply,
+        Err(refusal) => {
+            worker.shared.metrics.refused(refusal.reason);
+            tracing::debug!(
+                request = ids.request(),
+                status = refusal.status().as_u16(),
+                reason = refusal.reason,
+                "request refused"
+            );
+            let (status, headers, body) = refusal.into_parts();
+            Reply {
+                status,
+                headers,
+                content: Content::Whole(body),
+            }
+        }
+    };
+    ids.stamp(&mut headers);
+    let mut response = Response::new(ReplyBody::new(content, open));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+async fn route(
+    worker: &Arc<Worker>,
+    parts: &Parts,
+    body: Incoming,
+    ids: &Ids,
+) -> Result<Reply, Refusal> {
+    check_target(parts)?;
+    let path = parts.uri.path();
+    let endpoint = path.strip_prefix("/v1").unwrap_or(path);
+    match (endpoint, &parts.method) {
+        ("/health", &Method::GET | &Method::HEAD) => {
+            Ok(Reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")))
+        }
+        ("/health", _) => Err(Refusal::wrong_method("GET")),
+        _ if worker.shared.draining.load(Ordering::Relaxed) => Err(Refusal::draining()),
+        ("/chat/completions", &Method::POST) => {
+            chat::answer(worker, parts, body, ids, chat::Kind::Chat).await
+        }
+        ("/embeddings", &Method::POST) => {
+            chat::answer(worker, parts, body, ids, chat::Kind::Embeddings).await
+        }
+        ("/chat/completions" | "/embeddings", _) => Err(Refusal::wrong_method("POST")),
+        ("/models", &Method::GET) => models::list(worker, parts),
+        (one, &Method::GET) if one.starts_with("/models/") => models::one(
+            worker,
+            parts,
+            one.strip_prefix("/models/").unwrap_or_default(),
+        ),
+        ("/models", _) => Err(Refusal::wrong_method("GET")),
+        _ => Err(Refusal::unknown_path(path)),
+    }
+}
+
+/// One host, and the same one wherever it is named.
+fn check_target(parts: &Parts) -> Result<(), Refusal> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::bad_header(
+            "the Host header was sent more than once",
+        ));
+    }
+    if host.is_none() && parts.version >= Version::HTTP_11 {
+        return Err(Refusal::bad_header("the Host header is missing"));
+    }
+    match (parts.uri.authority(), host) {
+        (Some(target), Some(host)) if target.as_str().as_bytes() != host.as_bytes() => Err(
+            Refusal::bad_header("the request's target names another host than its Host header"),
+        ),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,242 @@
+//! Chat completions and embeddings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use agix_core::id::{AgentName, Revision};
+use agix_core::time::Mono;
+use agix_core::usage::{Cost, UsageSource};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use hyper::body::Incoming;
+
+use crate::attempt::{Answered, Ask, Exchange, Gain};
+use crate::dialect::{ChatRequest, EmbeddingsRequest, estimate_usage};
+use crate::front::refusal::{Refusal, tokens_value};
+use crate::front::reply::{Content, Ids};
+use crate::front::{Reply, body, identity};
+use crate::plan::{NoPlan, Plan};
+use crate::record::{Bill, Ending, Record};
+use crate::relay::{RelayBody, RelaySettings};
+use crate::snapshot::Compiled;
+use crate::worker::Worker;
+
+const COST: HeaderName = HeaderName::from_static("x-cost-usd");
+const INPUT_TOKENS: HeaderName = HeaderName::from_static("x-input-tokens");
+const OUTPUT_TOKENS: HeaderName = HeaderName::from_static("x-output-tokens");
+const MODEL: HeaderName = HeaderName::from_static("x-agix-model");
+const PROVIDER: HeaderName = HeaderName::from_static("x-agix-provider");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-agix-attempts");
+const USAGE: HeaderName = HeaderName::from_static("x-agix-usage");
+const SIMULATED: HeaderName = HeaderName::from_static("x-agix-simulated");
+const DROPPED: HeaderName = HeaderName::from_static("x-agix-dropped-params");
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+/// Where OpenAI's and Anthropic's client libraries say how long they wait, in seconds.
+const CALLER_TIMEOUTS: [HeaderName; 2] = [
+    HeaderName::from_static("x-stainless-timeout"),
+    HeaderName::from_static("x-stainless-read-timeout"),
+];
+
+/// The endpoint called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Chat,
+    Embeddings,
+}
+
+/// Answers a request for a model.
+pub(super) async fn answer(
+    worker: &Arc<Worker>,
+    parts: &Parts,
+    incoming: Incoming,
+    ids: &Ids,
+    kind: Kind,
+) -> Result<Reply, Refusal> {
+    let shared = &worker.shared;
+    let accepted = shared.clock.mono();
+    let compiled = shared.compiled.load_full();
+    if compiled.revision == Revision::NONE {
+        return Err(Refusal::no_policy());
+    }
+    let agent = identity::identify(&compiled, &parts.headers)?;
+    let (bytes, _held) = body::read(incoming, shared).await?;
+    let read = shared.clock.mono();
+    let input_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let ask = match kind {
+        Kind::Chat => ChatRequest::read(bytes).map(Ask::Chat),
+        Kind::Embeddings => EmbeddingsRequest::read(bytes).map(Ask::Embeddings),
+    };
+    let ask = ask.map_err(|error| Refusal::bad_request(&error))?;
+    let plan = find_plan(worker, &compiled, &ask)?;
+    may_use(&compiled, &plan, &agent)?;
+    let total = compiled.policy.failover.timeouts.total;
+    let patience = caller_patience(&parts.headers).map_or(total, |caller| caller.min(total));
+    let deadline = accepted.after(patience);
+    let mut record = Record::begin(
+        shared,
+        &compiled,
+        &plan,
+        agent.clone(),
+        ids.request(),
+        accepted,
+    );
+    let exchange = Exchange {
+        worker,
+        compiled: &compiled,
+        plan: &plan,
+        agent: &agent,
+        ask: &ask,
+        request_id: ids.request(),
+        deadline,
+    };
+    let outcome = exchange.run(&mut record).await;
+    let own = shared
+        .clock
+        .mono()
+        .since(read)
+        .saturating_sub(record.waited);
+    shared.metrics.overhead.observe(own.as_secs_f64());
+    match outcome {
+        Ok(answered) => Ok(reply(
+            worker,
+            &compiled,
+            &plan,
+            answered,
+            record,
+            (input_bytes, deadline),
+        )),
+        Err(failed) => {
+            record.end(Ending::Failed);
+            Err(Refusal::failed(failed))
+        }
+    }
+}
+
+fn find_plan(worker: &Worker, compiled: &Compiled, ask: &Ask) -> Result<Arc<Plan>, Refusal> {
+    let model = match ask {
+        Ask::Chat(chat) => chat.model(),
+        Ask::Embeddings(ask) => ask.model(),
+    };
+    worker
+        .plans
+        .get(model.as_str(), compiled, &worker.shared)
+        .map_err(|error: NoPlan| Refusal::unknown_model(&error.to_string()))
+}
+
+/// Whether the agent may use the asked model; its fallbacks are looked at when their turn comes.
+fn may_use(compiled: &Compiled, plan: &Plan, agent: &AgentName) -> Result<(), Refusal> {
+    let entry = compiled.policy.agents.get(agent);
+    if entry.is_some_and(|entry| !entry.allows(&plan.asked)) {
+        plan.metrics.refused.inc();
+        return Err(Refusal::model_not_allowed(agent, plan.asked.as_str()));
+    }
+    let has_budget = compiled.policy.budgets.contains_key(agent);
+    if plan
+        .targets
+        .first()
+        .is_some_and(|target| !target.quote.allows(has_budget))
+    {
+        plan.metrics.refused.inc();
+        return Err(Refusal::model_unpriced(agent, plan.asked.as_str()));
+    }
+    Ok(())
+}
+
+/// How long the caller waits for an answer, if its library says.
+fn caller_patience(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = CALLER_TIMEOUTS
+        .iter()
+        .find_map(|name| headers.get(name))?
+        .to_str()
+        .ok()?;
+    let seconds: f64 = seconds.trim().parse().ok()?;
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|patience| !patience.is_zero())
+}
+
+fn reply(
+    worker: &Arc<Worker>,
+    compiled: &Compiled,
+    plan: &Arc<Plan>,
+    answered: Answered,
+    mut record: Record,
+    (input_bytes, deadline): (u64, Mono),
+) -> Reply {
+    let Answered {
+        target: place,
+        gain,
+        dropped,
+    } = answered;
+    let mut headers = HeaderMap::with_capacity(16);
+    headers.insert(ATTEMPTS, HeaderValue::from(record.attempts));
+    if let Some(target) = plan.targets.get(place) {
+        insert_text(&mut headers, MODEL, target.model.as_str());
+        insert_text(&mut headers, PROVIDER, target.provider.name.as_str());
+    }
+    if !dropped.is_empty() {
+        insert_text(&mut headers, DROPPED, &dropped.join(","));
+    }
+    let content = match gain {
+        Gain::Whole(answer) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            if let Some(target) = plan.targets.get(place) {
+                let bill = Bill::of(target, answer.usage, || {
+                    estimate_usage(input_bytes, answer.output_bytes)
+                });
+                stamp(&mut headers, &bill);
+                record.bill(place, bill);
+            }
+            record.end(Ending::Answered);
+            Content::Whole(answer.body)
+        }
+        Gain::Stream(opening) => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(
+                CACHE_CONTROL,
+                HeaderValue::from_static("no-cache, no-transform"),
+            );
+            headers.insert(BUFFERING, HeaderValue::from_static("no"));
+            let settings = RelaySettings {
+                worker: Arc::clone(worker),
+                plan: Arc::clone(plan),
+                target: place,
+                input_bytes,
+                idle: compiled.policy.failover.timeouts.idle,
+                total: worker.shared.clock.instant(deadline),
+            };
+            Content::Relay(Box::new(RelayBody::new(*opening, record, settings)))
+        }
+    };
+    if plan.targets.get(place).is_some_and(is_simulated) {
+        headers.insert(SIMULATED, HeaderValue::from_static("true"));
+    }
+    Reply {
+        status: StatusCode::OK,
+        headers,
+        content,
+    }
+}
+
+fn is_simulated(target: &crate::plan::Target) -> bool {
+    target.provider.api == agix_core::policy::Api::Simulated
+}
+
+fn stamp(headers: &mut HeaderMap, bill: &Bill) {
+    match bill.cost {
+        Cost::Known(amount, _) => insert_text(headers, COST, &amount.to_string()),
+        Cost::Unknown => insert_text(headers, COST, "unknown"),
+    }
+    headers.insert(INPUT_TOKENS, tokens_value(bill.usage.total_input()));
+    headers.insert(OUTPUT_TOKENS, tokens_value(bill.usage.total_output()));
+    if bill.source == UsageSource::Estimated {
+        headers.insert(USAGE, HeaderValue::from_static("estimated"));
+    }
+}
+
+fn insert_text(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,423 @@
+//! Errors the proxy answers itself, in OpenAI's shape. The only place that fixes their status,
+//! type, code and whether a client library should try again.
+
+use agix_core::failover::{Failure, Stop};
+use agix_core::id::AgentName;
+use agix_core::units::Tokens;
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::attempt::{AttemptReport, Failed, Fault};
+use crate::dialect::InvalidRequest;
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// An error on its way to the caller.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    kind: &'static str,
+    code: Option<String>,
+    param: Option<&'static str>,
+    message: String,
+    /// What a client library is told about trying again; absent: as its own rules say.
+    should_retry: Option<bool>,
+    retry_after_seconds: Option<u32>,
+    /// Whether the rest of the request cannot be read and the connection must end.
+    close: bool,
+    upstream: Option<Box<Upstream>>,
+    /// The word for the counter of refusals.
+    pub(crate) reason: &'static str,
+}
+
+/// What providers had to do with it.
+#[derive(Debug)]
+struct Upstream {
+    attempts: Vec<AttemptReport>,
+    /// The provider's own error body, passed on as it is.
+    original: Option<Bytes>,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    message: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    param: Option<&'a str>,
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agix: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+struct Details<'a> {
+    attempts: &'a [AttemptReport],
+}
+
+impl Refusal {
+    fn new(status: StatusCode, kind: &'static str, reason: &'static str, message: String) -> Self {
+        Self {
+            status,
+            kind,
+            code: Some(reason.to_owned()),
+            param: None,
+            message,
+            should_retry: None,
+            retry_after_seconds: None,
+            close: false,
+            upstream: None,
+            reason,
+        }
+    }
+
+    fn invalid(reason: &'static str, message: String) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_request_error",
+            reason,
+            message,
+        )
+    }
+
+    /// A header is wrong.
+    pub(crate) fn bad_header(message: &str) -> Self {
+        Self::invalid("invalid_header", message.to_owned())
+    }
+
+    /// The body is no request.
+    pub(crate) fn bad_request(error: &InvalidRequest) -> Self {
+        Self {
+            param: error.param,
+            ..Self::invalid("invalid_request", error.message.clone())
+        }
+    }
+
+    /// No key, or none that is known.
+    pub(crate) fn no_key() -> Self {
+        let message = "A valid API key is needed: send `Authorization: Bearer <key>`.".to_owned();
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "authentication_error",
+            "invalid_api_key",
+            message,
+        )
+    }
+
+    /// The key belongs to another agent than the one named.
+    pub(crate) fn key_of_another(named: &AgentName) -> Self {
+        let message = format!("This API key does not belong to the agent {named}.");
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "permission_error",
+            "wrong_agent",
+            message,
+        )
+    }
+
+    /// The agent's list of models does not have this one.
+    pub(crate) fn model_not_allowed(agent: &AgentName, model: &str) -> Self {
+        let message = format!("The agent {agent} may not use the model `{model}`.");
+        Self {
+            param: Some("model"),
+            ..Self::new(
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                "model_not_allowed",
+                message,
+            )
+        }
+    }
+
+    /// Nobody knows what the model costs, and the policy does not let that pass.
+    pub(crate) fn model_unpriced(agent: &AgentName, model: &str) -> Self {
+        let message = format!(
+            "The model `{model}` has no known price, so the agent {agent} may not use it. Give it \
+             a price under `models.{model}.price`, or set `pricing.unknown_model`."
+        );
+        Self {
+            param: Some("model"),
+            ..Self::new(
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                "model_unpriced",
+                message,
+            )
+        }
+    }
+
+    /// No provider serves the model.
+    pub(crate) fn unknown_model(message: &str) -> Self {
+        let kind = "invalid_request_error";
+        Self {
+            param: Some("model"),
+            should_retry: Some(false),
+            ..Self::new(
+                StatusCode::NOT_FOUND,
+                kind,
+                "model_not_found",
+                message.to_owned(),
+            )
+        }
+    }
+
+    /// No such endpoint.
+    pub(crate) fn unknown_path(path: &str) -> Self {
+        let shown: String = path.chars().take(128).collect();
+        let message = if path.starts_with("/v1/v1") {
+            format!("There is no endpoint {shown}: the base URL already ends in /v1.")
+        } else {
+            format!("There is no endpoint {shown}. Chat completions are at /v1/chat/completions.")
+        };
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "invalid_request_error",
+            "unknown_endpoint",
+            message,
+        )
+    }
+
+    /// The endpoint exists, but not for this method.
+    pub(crate) fn wrong_method(allow: &'static str) -> Self {
+        let message = format!("This endpoint takes {allow} only.");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        Self::new(
+            status,
+            "invalid_request_error",
+            "method_not_allowed",
+            message,
+        )
+    }
+
+    /// The body is larger than agix takes.
+    pub(crate) fn body_too_large() -> Self {
+        let megabytes = agix_core::limits::REQUEST_BYTES / (1024 * 1024);
+        let message = format!("The request's body is larger than {megabytes} MiB.");
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        Self {
+            close: true,
+            ..Self::new(
+                status,
+                "invalid_request_error",
+                "request_too_large",
+                message,
+            )
+        }
+    }
+
+    /// The body did not arrive in time.
+    pub(crate) fn body_too_slow() -> Self {
+        let message = "The request's body did not arrive in time.".to_owned();
+        let status = StatusCode::REQUEST_TIMEOUT;
+        Self {
+            close: true,
+            ..Self::new(status, "invalid_request_error", "request_timeout", message)
+        }
+    }
+
+    /// The body broke off.
+    pub(crate) fn body_broken() -> Self {
+        let message = "The request's body broke off.".to_owned();
+        Self {
+            close: true,
+            ..Self::invalid("incomplete_body", message)
+        }
+    }
+
+    /// The proxy holds as many request bodies as it may.
+    pub(crate) fn overloaded() -> Self {
+        let message =
+            "The proxy is holding as many requests as it may; try again shortly.".to_owned();
+        Self {
+            retry_after_seconds: Some(1),
+            close: true,
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "overloaded",
+                message,
+            )
+        }
+    }
+
+    /// The proxy has no policy and so no right to let anything pass.
+    pub(crate) fn no_policy() -> Self {
+        let message = "The proxy has no policy yet: apply one with `agixctl apply -f FILE`, or \
+                       see whether it reaches its control plane."
+            .to_owned();
+        Self {
+            retry_after_seconds: Some(1),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "no_policy",
+                message,
+            )
+        }
+    }
+
+    /// The proxy is shutting down.
+    pub(crate) fn draining() -> Self {
+        let message = "The proxy is shutting down.".to_owned();
+        Self {
+            retry_after_seconds: Some(1),
+            close: true,
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "shutting_down",
+                message,
+            )
+        }
+    }
+
+    /// No attempt gave an answer.
+    pub(crate) fn failed(failed: Failed) -> Self {
+        let Failed {
+            stop,
+            last,
+            attempts,
+        } = failed;
+        let mut refusal = match &last {
+            None => Self::no_target(),
+            Some(fault) if stop == Stop::CallerFault => Self::callers_fault(fault),
+            Some(fault) => Self::upstream_failed(stop, fault, &attempts),
+        };
+        let original = last
+            .filter(|_| stop == Stop::CallerFault)
+            .and_then(|fault| fault.original);
+        refusal.should_retry = Some(false);
+        refusal.upstream = Some(Box::new(Upstream { attempts, original }));
+        refusal
+    }
+
+    fn no_target() -> Self {
+        let message = "No provider can serve this request; see `agix.attempts`.".to_owned();
+        Self::invalid("no_target", message)
+    }
+
+    fn callers_fault(fault: &Fault) -> Self {
+        let status = StatusCode::from_u16(fault.status()).unwrap_or(StatusCode::BAD_REQUEST);
+        let message = fault.message.clone();
+        let refusal = Self::new(
+            status,
+            "invalid_request_error",
+            "refused_by_provider",
+            message,
+        );
+        Self {
+            code: fault.code.clone(),
+            ..refusal
+        }
+    }
+
+    fn upstream_failed(stop: Stop, fault: &Fault, attempts: &[AttemptReport]) -> Self {
+        let why = match stop {
+            Stop::Deadline => "The request's time is used up",
+            Stop::RetriesUsed => "Every allowed attempt failed",
+            Stop::Exhausted | Stop::CallerFault => "Every model of the chain failed",
+        };
+        let tried = attempts.iter().filter(|attempt| attempt.was_made()).count();
+        let plural = if tried == 1 { "attempt" } else { "attempts" };
+        let message = format!("{why} ({tried} {plural}). Last: {}", fault.message);
+        let status = upstream_status(stop, fault.failure);
+        let refusal = Self::new(status, "upstream_error", "upstream_failed", message);
+        Self {
+            code: fault.code.clone(),
+            ..refusal
+        }
+    }
+
+    /// The status, for records.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The headers and body of the answer.
+    pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(retry) = self.should_retry {
+            let value = if retry { "true" } else { "false" };
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static(value));
+        }
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (attempts, original) = match self.upstream {
+            Some(upstream) => (upstream.attempts, upstream.original),
+            None => (Vec::new(), None),
+        };
+        let body = original.unwrap_or_else(|| {
+            error_body(
+                &self.message,
+                self.kind,
+                self.param,
+                self.code.as_deref(),
+                &attempts,
+            )
+        });
+        (self.status, headers, body)
+    }
+}
+
+/// What a chain's failure means to the caller. A refusal of our own key or account is never shown
+/// as the caller's.
+fn upstream_status(stop: Stop, last: Failure) -> StatusCode {
+    if stop == Stop::Deadline {
+        return StatusCode::GATEWAY_TIMEOUT;
+    }
+    match last {
+        Failure::FirstTokenTimeout | Failure::IdleTimeout | Failure::Deadline => {
+            StatusCode::GATEWAY_TIMEOUT
+        }
+        Failure::Refused { status, .. } => match status {
+            429 => StatusCode::TOO_MANY_REQUESTS,
+            503 | 529 => StatusCode::SERVICE_UNAVAILABLE,
+            504 => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::BAD_GATEWAY,
+        },
+        Failure::Connect
+        | Failure::Reset
+        | Failure::Truncated
+        | Failure::Malformed
+        | Failure::TooLarge => StatusCode::BAD_GATEWAY,
+    }
+}
+
+/// The JSON of an error in OpenAI's shape.
+pub(crate) fn error_body(
+    message: &str,
+    kind: &str,
+    param: Option<&str>,
+    code: Option<&str>,
+    attempts: &[AttemptReport],
+) -> Bytes {
+    let agix = (!attempts.is_empty()).then_some(Details { attempts });
+    let envelope = Envelope {
+        error: ErrorBody {
+            message,
+            kind,
+            param,
+            code,
+            agix,
+        },
+    };
+    serde_json::to_vec(&envelope)
+        .map(Bytes::from)
+        .unwrap_or_default()
+}
+
+/// Tokens for a header.
+pub(crate) fn tokens_value(tokens: Tokens) -> HeaderValue {
+    HeaderValue::from(tokens.get())
+}

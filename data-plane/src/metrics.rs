@@ -1,0 +1,283 @@
+//! Counters for `/metrics`.
+//!
+//! Labels name only what the policy or the price catalogue knows; everything else is counted as
+//! `other`, so that strangers cannot grow the number of series. Requests count through handles
+//! kept in their plan and never look a label up.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+
+use agix_core::id::{ModelName, ProviderName};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// A counter of dollars.
+type Dollars = Counter<f64, AtomicU64>;
+
+const OTHER: &str = "other";
+
+const DURATION_BUCKETS: [f64; 14] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 20.48, 81.92, 327.68, 655.36,
+];
+const OVERHEAD_BUCKETS: [f64; 10] = [
+    0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.02, 0.1,
+];
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelOutcome {
+    model: String,
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetLabel {
+    model: String,
+    provider: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AttemptFailure {
+    model: String,
+    provider: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabel {
+    model: String,
+    provider: String,
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Refusal {
+    reason: &'static str,
+}
+
+/// All counters of a proxy.
+pub(crate) struct Metrics {
+    registry: Registry,
+    requests: Family<ModelOutcome, Counter>,
+    attempts: Family<TargetLabel, Counter>,
+    attempt_failures: Family<AttemptFailure, Counter>,
+    failovers: Family<TargetLabel, Counter>,
+    tokens: Family<TokenLabel, Counter>,
+    cost: Family<TargetLabel, Dollars>,
+    unpriced: Family<TargetLabel, Counter>,
+    refusals: Family<Refusal, Counter>,
+    pub(crate) in_flight: Gauge,
+    pub(crate) total: Counter,
+    pub(crate) duration: Histogram,
+    pub(crate) overhead: Histogram,
+    pub(crate) revision: Gauge,
+    pub(crate) control_plane_connected: Gauge,
+    pub(crate) revisions_refused: Counter,
+}
+
+/// Counters of one asked model.
+#[derive(Debug, Clone)]
+pub(crate) struct ModelMetrics {
+    pub(crate) answered: Counter,
+    pub(crate) failed: Counter,
+    pub(crate) refused: Counter,
+    pub(crate) left: Counter,
+}
+
+/// Counters of one target.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetMetrics {
+    pub(crate) attempts: Counter,
+    /// Answers this target gave in place of the asked model.
+    pub(crate) failovers: Counter,
+    pub(crate) input_tokens: Counter,
+    pub(crate) output_tokens: Counter,
+    pub(crate) cost: Dollars,
+    pub(crate) unpriced: Counter,
+    model: String,
+    provider: String,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// All counters at zero, registered under their names.
+    pub(crate) fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("agix"),
+            requests: Family::default(),
+            attempts: Family::default(),
+            attempt_failures: Family::default(),
+            failovers: Family::default(),
+            tokens: Family::default(),
+            cost: Family::default(),
+            unpriced: Family::default(),
+            refusals: Family::default(),
+            in_flight: Gauge::default(),
+            total: Counter::default(),
+            duration: Histogram::new(DURATION_BUCKETS),
+            overhead: Histogram::new(OVERHEAD_BUCKETS),
+            revision: Gauge::default(),
+            control_plane_connected: Gauge::default(),
+            revisions_refused: Counter::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register(
+            "requests",
+            "Finished requests by asked model",
+            self.requests.clone(),
+        );
+        r.register("attempts", "Calls of providers", self.attempts.clone());
+        r.register(
+            "attempt_failures",
+            "Calls of providers that failed, by reason",
+            self.attempt_failures.clone(),
+        );
+        r.register(
+            "failovers",
+            "Answers given by a fallback, by the model that answered",
+            self.failovers.clone(),
+        );
+        r.register("tokens", "Tokens billed", self.tokens.clone());
+        r.register(
+            "cost_usd",
+            "Cost of finished requests in dollars",
+            self.cost.clone(),
+        );
+        r.register(
+            "unpriced_requests",
+            "Finished requests whose cost nobody knows",
+            self.unpriced.clone(),
+        );
+        r.register(
+            "refusals",
+            "Requests refused by the proxy itself",
+            self.refusals.clone(),
+        );
+        r.register(
+            "in_flight",
+            "Requests being answered",
+            self.in_flight.clone(),
+        );
+        r.register("accepted_requests", "Requests accepted", self.total.clone());
+        r.register_with_unit(
+            "request_duration",
+            "Time from the end of a request's head to the end of its answer",
+            Unit::Seconds,
+            self.duration.clone(),
+        );
+        r.register_with_unit(
+            "overhead",
+            "Time of a request that was not spent waiting for a provider or the caller",
+            Unit::Seconds,
+            self.overhead.clone(),
+        );
+        r.register(
+            "policy_revision",
+            "Policy revision in use",
+            self.revision.clone(),
+        );
+        r.register(
+            "control_plane_connected",
+            "Whether the policy stream is up",
+            self.control_plane_connected.clone(),
+        );
+        r.register(
+            "policy_revisions_refused",
+            "Policy revisions this proxy refused",
+            self.revisions_refused.clone(),
+        );
+        self
+    }
+
+    /// The text that `/metrics` answers.
+    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// The counters of an asked model.
+    pub(crate) fn model(&self, model: &ModelName, known: bool) -> ModelMetrics {
+        let counter = |outcome| {
+            let label = ModelOutcome {
+                model: label(model, known),
+                outcome,
+            };
+            self.requests.get_or_create(&label).clone()
+        };
+        ModelMetrics {
+            answered: counter("answered"),
+            failed: counter("failed"),
+            refused: counter("refused"),
+            left: counter("caller_left"),
+        }
+    }
+
+    /// The counters of a target.
+    pub(crate) fn target(
+        &self,
+        model: &ModelName,
+        provider: &ProviderName,
+        known: bool,
+    ) -> TargetMetrics {
+        let label = TargetLabel {
+            model: label(model, known),
+            provider: provider.to_string(),
+        };
+        let tokens = |kind| {
+            let TargetLabel { model, provider } = label.clone();
+            self.tokens
+                .get_or_create(&TokenLabel {
+                    model,
+                    provider,
+                    kind,
+                })
+                .clone()
+        };
+        TargetMetrics {
+            attempts: self.attempts.get_or_create(&label).clone(),
+            failovers: self.failovers.get_or_create(&label).clone(),
+            input_tokens: tokens("input"),
+            output_tokens: tokens("output"),
+            cost: self.cost.get_or_create(&label).clone(),
+            unpriced: self.unpriced.get_or_create(&label).clone(),
+            model: label.model,
+            provider: label.provider,
+        }
+    }
+
+    /// Counts a failed call.
+    pub(crate) fn attempt_failed(&self, target: &TargetMetrics, reason: &'static str) {
+        let label = AttemptFailure {
+            model: target.model.clone(),
+            provider: target.provider.clone(),
+            reason,
+        };
+        self.attempt_failures.get_or_create(&label).inc();
+    }
+
+    /// Counts a request that the proxy refused itself.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&Refusal { reason }).inc();
+    }
+}
+
+fn label(model: &ModelName, known: bool) -> String {
+    if known {
+        model.as_str().to_owned()
+    } else {
+        OTHER.to_owned()
+    }
+}

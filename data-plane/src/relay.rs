@@ -1,0 +1,336 @@
+//! Relaying a stream to the caller as it arrives.
+//!
+//! Rules this module keeps:
+//! - Nothing is sent before the provider's first event was read and was no error ([`Opening`]).
+//! - A stream that dies ends with an error event in the caller's protocol and without the
+//!   terminator, so that no client takes it for whole.
+//! - Nothing is read from the provider while the caller does not read.
+//! - Dropping the body cancels the provider's call.
+
+use std::collections::VecDeque;
+use std::future::Future as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use agix_core::failover::Failure;
+use agix_core::limits::STREAM_TAIL_TIME;
+use agix_core::usage::Cost;
+use bytes::{Bytes, BytesMut};
+use tokio::time::{Instant, Sleep, timeout, timeout_at};
+
+use crate::attempt::Fault;
+use crate::clock::runtime_now;
+use crate::dialect::{StreamDecoder, StreamFault, StreamItem, StreamItemKind, estimate_usage};
+use crate::front::refusal::error_body;
+use crate::plan::Plan;
+use crate::record::{Bill, Ending, Record};
+use crate::upstream::UpstreamBody;
+use crate::worker::Worker;
+
+/// A stream of which the first event has arrived.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    upstream: UpstreamBody,
+    decoder: StreamDecoder,
+    items: Vec<StreamItem>,
+}
+
+/// A stream on its way to the caller.
+#[derive(Debug)]
+pub(crate) struct RelayBody {
+    upstream: UpstreamBody,
+    decoder: StreamDecoder,
+    /// Decoded and not yet handed on.
+    items: Vec<StreamItem>,
+    ready: VecDeque<Bytes>,
+    ended: bool,
+    clockwork: Clockwork,
+    ledger: Ledger,
+}
+
+/// What a relay runs with.
+#[derive(Debug)]
+pub(crate) struct RelaySettings {
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) plan: Arc<Plan>,
+    /// The answering target's place in the plan.
+    pub(crate) target: usize,
+    /// Bytes of the request, to estimate its tokens where the provider reports none.
+    pub(crate) input_bytes: u64,
+    pub(crate) idle: Duration,
+    pub(crate) total: Instant,
+}
+
+/// The time bounds of a stream, with one timer for both.
+#[derive(Debug)]
+struct Clockwork {
+    idle: Duration,
+    total: Instant,
+    last: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The books of a stream.
+#[derive(Debug)]
+struct Ledger {
+    settings: RelaySettings,
+    /// Present until the stream has ended.
+    record: Option<Record>,
+}
+
+impl Opening {
+    /// Reads up to the first event.
+    pub(crate) async fn read(
+        mut upstream: UpstreamBody,
+        mut decoder: StreamDecoder,
+        until: Instant,
+    ) -> Result<Self, Fault> {
+        let mut items = Vec::new();
+        loop {
+            let part = match timeout_at(until, upstream.data()).await {
+                Err(_elapsed) => {
+                    let message = "the provider's stream did not begin in time";
+                    return Err(Fault::new(Failure::FirstTokenTimeout, message));
+                }
+                Ok(None) => {
+                    decoder.finish().map_err(|fault| stream_fault(&fault))?;
+                    return Ok(Self {
+                        upstream,
+                        decoder,
+                        items,
+                    });
+                }
+                Ok(Some(Err(_broken))) => {
+                    let message = "the provider's stream broke off before its first event";
+                    return Err(Fault::new(Failure::Truncated, message));
+                }
+                Ok(Some(Ok(part))) => part,
+            };
+            decoder
+                .push(part, &mut items)
+                .map_err(|fault| stream_fault(&fault))?;
+            items.retain(|item| item.kind != StreamItemKind::Idle);
+            if !items.is_empty() {
+                return Ok(Self {
+                    upstream,
+                    decoder,
+                    items,
+                });
+            }
+        }
+    }
+}
+
+impl RelayBody {
+    /// The rest of an opened stream.
+    pub(crate) fn new(opening: Opening, record: Record, settings: RelaySettings) -> Self {
+        let Opening {
+            upstream,
+            decoder,
+            items,
+        } = opening;
+        let mut relay = Self {
+            upstream,
+            decoder,
+            items,
+            ready: VecDeque::new(),
+            ended: false,
+            clockwork: Clockwork {
+                idle: settings.idle,
+                total: settings.total,
+                last: runtime_now(),
+                timer: None,
+            },
+            ledger: Ledger {
+                settings,
+                record: Some(record),
+            },
+        };
+        relay.hand_on();
+        relay
+    }
+
+    /// The next bytes for the caller; none at the end.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                return Poll::Ready(Some(bytes));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            match self.upstream.poll_data(cx) {
+                Poll::Pending => {
+                    ready!(self.clockwork.poll(cx));
+                    let message = "the provider's stream stalled";
+                    self.fail(&Fault::new(Failure::IdleTimeout, message));
+                }
+                Poll::Ready(Some(Ok(part))) => {
+                    self.clockwork.last = runtime_now();
+                    let outcome = self.decoder.push(part, &mut self.items);
+                    self.hand_on();
+                    if let Err(fault) = outcome {
+                        self.fail(&stream_fault(&fault));
+                    }
+                }
+                Poll::Ready(Some(Err(_broken))) => {
+                    let message = "the provider's stream broke off";
+                    self.fail(&Fault::new(Failure::Truncated, message));
+                }
+                Poll::Ready(None) => match self.decoder.finish() {
+                    Ok(()) => self.complete(),
+                    Err(fault) => self.fail(&stream_fault(&fault)),
+                },
+            }
+        }
+    }
+
+    /// Hands decoded items on.
+    fn hand_on(&mut self) {
+        for item in std::mem::take(&mut self.items) {
+            match item.kind {
+                StreamItemKind::Usage => {
+                    let bill = self.ledger.bill(&self.decoder);
+                    self.ready.push_back(with_cost(item.bytes, bill));
+                }
+                StreamItemKind::Idle | StreamItemKind::Data | StreamItemKind::Content => {
+                    self.ready.push_back(item.bytes);
+                }
+                StreamItemKind::Done => {
+                    self.ready.push_back(item.bytes);
+                    self.complete();
+                    self.release();
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self) {
+        self.ended = true;
+        self.ledger.close(&self.decoder, Ending::Answered);
+    }
+
+    fn fail(&mut self, fault: &Fault) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        let settings = &self.ledger.settings;
+        if let Some(target) = settings.plan.targets.get(settings.target) {
+            let metrics = &settings.worker.shared.metrics;
+            metrics.attempt_failed(&target.metrics, fault.reason());
+            tracing::debug!(
+                provider = %target.provider.name,
+                model = %target.model,
+                reason = fault.reason(),
+                message = fault.message,
+                "a stream died"
+            );
+        }
+        let mut event = BytesMut::from(&b"data: "[..]);
+        let code = fault.code.as_deref().unwrap_or(fault.reason());
+        let message = format!("The answer is not complete: {}", fault.message);
+        event.extend_from_slice(&error_body(
+            &message,
+            "upstream_error",
+            None,
+            Some(code),
+            &[],
+        ));
+        event.extend_from_slice(b"\n\n");
+        self.ready.push_back(event.freeze());
+        self.upstream = UpstreamBody::Whole(None);
+        self.ledger.close(&self.decoder, Ending::Failed);
+    }
+
+    /// Lets the provider's connection be used again: reads what follows the terminator, which is
+    /// the end of the body and nothing else, without making the caller wait for it.
+    fn release(&mut self) {
+        let mut upstream = std::mem::replace(&mut self.upstream, UpstreamBody::Whole(None));
+        if let UpstreamBody::Http(_) = upstream {
+            self.ledger
+                .settings
+                .worker
+                .tasks
+                .spawn(timeout(STREAM_TAIL_TIME, async move {
+                    while let Some(Ok(_tail)) = upstream.data().await {}
+                }));
+        }
+    }
+}
+
+impl Drop for RelayBody {
+    fn drop(&mut self) {
+        self.ledger.close(&self.decoder, Ending::CallerLeft);
+    }
+}
+
+impl Clockwork {
+    /// Ready when the provider has been silent for too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = self.total.min(self.last + self.idle);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= until {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(until);
+        }
+    }
+}
+
+impl Ledger {
+    fn bill(&self, decoder: &StreamDecoder) -> Option<Bill> {
+        let target = self.settings.plan.targets.get(self.settings.target)?;
+        Some(Bill::of(target, decoder.usage(), || {
+            estimate_usage(self.settings.input_bytes, decoder.output_bytes())
+        }))
+    }
+
+    fn close(&mut self, decoder: &StreamDecoder, ending: Ending) {
+        let Some(mut record) = self.record.take() else {
+            return;
+        };
+        if let Some(bill) = self.bill(decoder) {
+            record.bill(self.settings.target, bill);
+        }
+        record.end(ending);
+    }
+}
+
+fn stream_fault(fault: &StreamFault) -> Fault {
+    match fault {
+        StreamFault::Refused(refused) => Fault::refused(refused.clone()),
+        StreamFault::Malformed(_) | StreamFault::TooLarge(_) | StreamFault::Truncated => {
+            Fault::new(fault.failure(), fault.to_string())
+        }
+    }
+}
+
+/// The usage event with the cost in it, since a stream's head was sent before it was known.
+fn with_cost(event: Bytes, bill: Option<Bill>) -> Bytes {
+    const USAGE: &[u8] = b"\"usage\":";
+    let Some(Cost::Known(amount, _)) = bill.map(|bill| bill.cost) else {
+        return event;
+    };
+    let Some(place) = memchr::memmem::rfind(&event, USAGE) else {
+        return event;
+    };
+    let (before, usage) = event.split_at(place.saturating_add(USAGE.len()));
+    let Some(members) = usage.trim_ascii_start().strip_prefix(b"{") else {
+        return event;
+    };
+    if members.trim_ascii_start().starts_with(b"}") {
+        return event;
+    }
+    let mut priced = BytesMut::with_capacity(event.len().saturating_add(32));
+    priced.extend_from_slice(before);
+    priced.extend_from_slice(format!("{{\"cost_usd\":{amount},").as_bytes());
+    priced.extend_from_slice(members);
+    priced.freeze()
+}

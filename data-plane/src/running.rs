@@ -1,0 +1,208 @@
+//! Starting a proxy, and stopping it without breaking a request.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use agix_core::id::{ProxyId, Revision};
+use agix_core::policy::{Policy, Problem};
+use agix_core::price::Catalogue;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::admin;
+use crate::clock::{self, Clock};
+use crate::config::Config;
+use crate::listener;
+use crate::metrics::Metrics;
+use crate::policy_sync::{self, Load, SyncConfig};
+use crate::shared::{BodyMemory, Shared};
+use crate::snapshot::Compiled;
+use crate::upstream;
+use crate::worker::{Pool, Threads};
+
+/// Why a proxy did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} for {what}")]
+    Listen {
+        /// What it is for: `callers` or `the admin port`.
+        what: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        cause: std::io::Error,
+    },
+    /// The threads could not be started.
+    #[error("cannot start the worker threads")]
+    Workers(#[source] std::io::Error),
+    /// TLS is not usable here.
+    #[error("cannot call providers from here")]
+    Client(#[from] upstream::ClientError),
+}
+
+/// A running proxy.
+#[derive(Debug)]
+pub struct Running {
+    /// Where callers connect.
+    pub listen: SocketAddr,
+    /// The admin port.
+    pub admin: SocketAddr,
+    shared: Arc<Shared>,
+    shutdown: CancellationToken,
+    drain: CancellationToken,
+    stop: CancellationToken,
+    drain_time: Duration,
+    tasks: TaskTracker,
+    threads: Threads,
+}
+
+/// Starts a proxy; it stops gracefully once `shutdown` is cancelled.
+pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    // An error says that a provider is installed already, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    drop(upstream::make(Duration::from_secs(1))?);
+    let callers = bind(config.listen, "callers").await?;
+    let admin_port = bind(config.admin, "the admin port").await?;
+    let listen = callers.local_addr().map_err(StartError::Workers)?;
+    let admin_address = admin_port.local_addr().map_err(StartError::Workers)?;
+    let catalogue = tokio::task::spawn_blocking(Catalogue::bundled)
+        .await
+        .map_err(|error| StartError::Workers(std::io::Error::other(error)))?;
+    let shared = Arc::new(Shared {
+        compiled: ArcSwap::from_pointee(Compiled::empty()),
+        catalogue: Arc::new(catalogue),
+        clock: Clock::start(),
+        metrics: Metrics::new(),
+        sink: Arc::clone(&config.sink),
+        draining: AtomicBool::new(false),
+        bodies: BodyMemory::default(),
+    });
+    let drain = CancellationToken::new();
+    let stop = CancellationToken::new();
+    let workers = config
+        .workers
+        .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let (pool, threads) =
+        Pool::start(workers, &shared, &drain, &stop).map_err(StartError::Workers)?;
+    let tasks = TaskTracker::new();
+    tasks.spawn(listener::accept(callers, pool, drain.clone()));
+    tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
+    keep_policy_current(&config, listen, &shared, &tasks, &stop);
+    Ok(Running {
+        listen,
+        admin: admin_address,
+        shared,
+        shutdown,
+        drain,
+        stop,
+        drain_time: config.drain,
+        tasks,
+        threads,
+    })
+}
+
+impl Running {
+    /// Waits for the shutdown, lets open requests end, and returns when everything has stopped.
+    pub async fn stopped(self) {
+        self.shutdown.cancelled().await;
+        self.shared.draining.store(true, Ordering::Relaxed);
+        self.drain.cancel();
+        let threads = self.threads;
+        let mut joined = tokio::task::spawn_blocking(move || threads.join());
+        if tokio::time::timeout(self.drain_time, &mut joined)
+            .await
+            .is_err()
+        {
+            tracing::warn!("open requests did not end in time; closing them");
+            self.stop.cancel();
+            drop(joined.await);
+        }
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|cause| StartError::Listen {
+        what,
+        address,
+        cause,
+    })
+}
+
+fn keep_policy_current(
+    config: &Config,
+    listen: SocketAddr,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let sync = SyncConfig {
+        endpoints: config.control_plane.iter().cloned().collect(),
+        proxy_id: config
+            .proxy_id
+            .clone()
+            .unwrap_or_else(|| default_id(listen)),
+        incarnation: clock::random(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: listen.to_string(),
+        snapshot: config.snapshot.clone(),
+    };
+    let target = Arc::clone(shared);
+    let install = move |revision: Revision, policy: &Policy| install(&target, revision, policy);
+    let source = Arc::clone(shared);
+    let load = move || Load {
+        in_flight: u64::try_from(source.metrics.in_flight.get()).unwrap_or(0),
+        requests_total: source.metrics.total.get(),
+    };
+    tasks.spawn(policy_sync::run(
+        sync,
+        Arc::new(install),
+        Arc::new(load),
+        stop.clone(),
+    ));
+}
+
+/// Makes a policy the one that new requests use, or says what stands in the way.
+fn install(shared: &Shared, revision: Revision, policy: &Policy) -> Result<(), Vec<Problem>> {
+    match Compiled::compile(revision, policy.clone()) {
+        Ok(compiled) => {
+            shared.compiled.store(Arc::new(compiled));
+            shared
+                .metrics
+                .revision
+                .set(i64::try_from(revision.number()).unwrap_or(i64::MAX));
+            Ok(())
+        }
+        Err(problems) => {
+            shared.metrics.revisions_refused.inc();
+            Err(problems)
+        }
+    }
+}
+
+/// The host's name and the port: stable over restarts on one machine.
+fn default_id(listen: SocketAddr) -> ProxyId {
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let legal: String = host
+        .trim()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+        .take(48)
+        .collect();
+    let host = if legal.is_empty() {
+        "proxy".to_owned()
+    } else {
+        legal
+    };
+    ProxyId::new(&format!("{host}-{}", listen.port())).unwrap_or_else(|_long| ProxyId::unnamed())
+}

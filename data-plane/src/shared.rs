@@ -1,0 +1,81 @@
+//! What all workers of a proxy share. Everything here is read without a lock, or counted.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use agix_core::limits::REQUEST_BYTES_TOTAL;
+use agix_core::price::Catalogue;
+use agix_core::usage::UsageRecord;
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::snapshot::Compiled;
+
+/// Takes the record of each finished request. Called on the request's own thread: it must not
+/// block.
+pub trait UsageSink: Send + Sync + fmt::Debug {
+    /// Takes one record.
+    fn record(&self, record: UsageRecord);
+}
+
+/// A sink that keeps nothing; the counters of `/metrics` are kept in any case.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoSink;
+
+impl UsageSink for NoSink {
+    fn record(&self, _record: UsageRecord) {}
+}
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) compiled: ArcSwap<Compiled>,
+    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) sink: Arc<dyn UsageSink>,
+    pub(crate) draining: AtomicBool,
+    pub(crate) bodies: BodyMemory,
+}
+
+/// The memory that request bodies hold together, bounded by [`REQUEST_BYTES_TOTAL`].
+#[derive(Debug, Default)]
+pub(crate) struct BodyMemory {
+    held: AtomicUsize,
+}
+
+/// A part of the body memory; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Nothing yet.
+    pub(crate) fn none(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            bytes: 0,
+        }
+    }
+
+    /// Takes `bytes` more, unless that is more than all requests may hold.
+    pub(crate) fn grow(&mut self, bytes: usize) -> bool {
+        let held = &self.shared.bodies.held;
+        let before = held.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes = self.bytes.saturating_add(bytes);
+        before.saturating_add(bytes) <= REQUEST_BYTES_TOTAL
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared
+            .bodies
+            .held
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
