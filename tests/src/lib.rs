@@ -1,1 +1,14 @@
-//! placeholder
+//! The test bed of agix: real processes, a mock provider, and a caller that sees every byte.
+//!
+//! Nothing here sleeps to wait for something: waits look for what they wait for, and have a
+//! deadline. Ports are chosen by the system and directories are temporary, so tests run at once.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test bed reports what goes wrong by failing the test"
+)]
+
+pub mod caller;
+mod clock;
+pub mod mock_provider;
+pub mod wait;

@@ -1,0 +1,95 @@
+//! What the mock provider answers when it answers, and what it bills.
+
+use serde::{Deserialize, Serialize};
+
+/// The answers of one model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reply {
+    /// The text; absent: a sentence naming the model.
+    pub text: Option<String>,
+    /// Tokens billed; absent: counted from the request and the text.
+    pub usage: Option<Usage>,
+    /// Pause before the head of an answer.
+    pub head_ms: u64,
+    /// Pause before each piece of a stream.
+    pub piece_ms: u64,
+}
+
+/// Tokens of one answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Input, all of it.
+    pub input: u64,
+    /// Part of the input read from the cache.
+    pub cached_input: u64,
+    /// Part of the input written to the cache for five minutes.
+    pub cache_write: u64,
+    /// Output, all of it.
+    pub output: u64,
+    /// Part of the output spent on reasoning.
+    pub reasoning: u64,
+}
+
+/// Why an answer ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Finish {
+    Whole,
+    Length,
+}
+
+/// An answer worked out for one request.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    pub(super) model: String,
+    /// The text, in the pieces a stream sends.
+    pub(super) pieces: Vec<String>,
+    pub(super) finish: Finish,
+    pub(super) usage: Usage,
+    /// Number of this answer, for ids.
+    pub(super) number: u64,
+    pub(super) created_unix_s: u64,
+}
+
+impl Answer {
+    /// The answer of `model` to a request whose text has `prompt_bytes` and which allows
+    /// `max_output` tokens.
+    pub(super) fn new(
+        model: &str,
+        reply: &Reply,
+        prompt_bytes: usize,
+        max_output: Option<u64>,
+        number: u64,
+    ) -> Self {
+        let text = reply
+            .text
+            .clone()
+            .unwrap_or_else(|| format!("This is {model} speaking, in a few words."));
+        let mut pieces: Vec<String> = text.split_inclusive(' ').map(str::to_owned).collect();
+        let mut finish = Finish::Whole;
+        if let Some(most) = max_output.and_then(|most| usize::try_from(most).ok())
+            && pieces.len() > most
+        {
+            pieces.truncate(most);
+            finish = Finish::Length;
+        }
+        let usage = reply.usage.unwrap_or_else(|| Usage {
+            input: u64::try_from(prompt_bytes.div_ceil(4)).unwrap_or(u64::MAX),
+            output: u64::try_from(pieces.len()).unwrap_or(u64::MAX),
+            ..Usage::default()
+        });
+        Self {
+            model: model.to_owned(),
+            pieces,
+            finish,
+            usage,
+            number,
+            created_unix_s: crate::clock::unix_seconds(),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        self.pieces.concat()
+    }
+}
