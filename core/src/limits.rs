@@ -41,10 +41,24 @@ pub const MESSAGE_BYTES: usize = 4 * 1024;
 /// Largest value of one key of the store, in bytes: what etcd takes in one request, with room for
 /// the keys and guards around it.
 pub const STORE_VALUE_BYTES: usize = 900 * 1024;
+/// Longest key of the store, in bytes.
+pub const STORE_KEY_BYTES: usize = 512;
 /// Most guards and writes of one store transaction, as in etcd.
 pub const STORE_TXN_OPERATIONS: usize = 128;
+/// Keys and values of one store transaction together, in bytes: a request of etcd.
+pub const STORE_TXN_BYTES: usize = 1024 * 1024;
+/// Most entries of one page of a range of the store.
+pub const STORE_PAGE_ENTRIES: usize = 1_000;
+/// Keys and values after which a page of a range of the store ends, in bytes.
+pub const STORE_PAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Store events a slow watcher may fall behind before it is told to list again.
 pub const STORE_WATCH_BACKLOG: usize = 4_096;
+/// Bytes of those events.
+pub const STORE_WATCH_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
+/// Revisions of the store dropped by one step of a compaction.
+pub const STORE_COMPACT_STEP: u64 = 1_000;
+/// Pause between two compactions; the store's own history reaches back at least this far.
+pub const STORE_COMPACT_INTERVAL: Duration = Duration::from_mins(5);
 /// Largest gRPC message, in bytes.
 pub const GRPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Largest body of one part of a policy snapshot on the wire, in bytes.

@@ -1,0 +1,76 @@
+//! The store chosen at the edge, by `--store`. Everything behind it is generic over [`Store`].
+
+use std::time::Duration;
+
+use super::{
+    CommitError, CompactError, Embedded, KeyRange, LeaseError, LeaseId, Memory, OpenEmbeddedError,
+    Page, RangeError, RangeRequest, Store, StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
+};
+use crate::config::StoreSpec;
+
+/// One of the backends.
+#[derive(Debug, Clone)]
+pub enum AnyStore {
+    /// In memory.
+    Memory(Memory),
+    /// In a file of this machine.
+    Embedded(Embedded),
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The embedded store could not.
+    #[error(transparent)]
+    Embedded(#[from] OpenEmbeddedError),
+}
+
+impl AnyStore {
+    /// Opens the store `spec` names.
+    pub async fn open(spec: &StoreSpec) -> Result<Self, OpenError> {
+        Ok(match spec {
+            StoreSpec::Memory => Self::Memory(Memory::default()),
+            StoreSpec::Embedded(directory) => Self::Embedded(Embedded::open(directory).await?),
+        })
+    }
+}
+
+/// Passes a call on to the backend.
+macro_rules! backend {
+    ($any:expr, $store:ident => $call:expr) => {
+        match $any {
+            AnyStore::Memory($store) => $call.await,
+            AnyStore::Embedded($store) => $call.await,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
+        backend!(self, store => store.range(request))
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
+        backend!(self, store => store.txn(txn))
+    }
+
+    async fn watch(&self, range: KeyRange, from: StoreRevision) -> Result<Watch, WatchEnd> {
+        backend!(self, store => store.watch(range, from))
+    }
+
+    async fn compact(&self, at: StoreRevision) -> Result<(), CompactError> {
+        backend!(self, store => store.compact(at))
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, LeaseError> {
+        backend!(self, store => store.grant(ttl))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        backend!(self, store => store.keep_alive(lease))
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        backend!(self, store => store.revoke(lease))
+    }
+}

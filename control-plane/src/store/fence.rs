@@ -1,0 +1,107 @@
+//! Owning something exclusively: a key bound to a lease, whose creation is the fencing token.
+//!
+//! Whoever puts the key owns what it names, until its lease ends. The commit that created the key
+//! is the owner's *term*: terms only grow, and a transaction guarded by [`Fence::guard`] has no
+//! effect once another owner's term has begun, however late it arrives.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{
+    CommitError, Guard, LeaseError, LeaseId, RangeError, Store, StoreKey, StoreRevision, Txn,
+    TxnOutcome,
+};
+
+/// Ownership of a key.
+#[derive(Debug)]
+pub struct Fence<S> {
+    store: S,
+    key: StoreKey,
+    term: StoreRevision,
+    lease: LeaseId,
+}
+
+/// Whether ownership was obtained.
+#[derive(Debug)]
+pub enum Acquired<S> {
+    /// It is ours now.
+    Held(Fence<S>),
+    /// Somebody else has it.
+    Taken {
+        /// What the owner wrote under the key.
+        by: Bytes,
+    },
+}
+
+/// Why it is not known who owns the key.
+#[derive(Debug, thiserror::Error)]
+pub enum AcquireError {
+    /// No lease could be had.
+    #[error("no lease could be had")]
+    Lease(#[source] LeaseError),
+    /// The key could not be written.
+    #[error("the owner's key cannot be written")]
+    Commit(#[source] CommitError),
+    /// The key could not be read.
+    #[error("the owner's key cannot be read")]
+    Read(#[source] RangeError),
+}
+
+impl<S: Store> Fence<S> {
+    /// Becomes the owner of `key` if it has none, writing `name` for others to see. The ownership
+    /// ends `ttl` after the last [`Fence::keep_alive`].
+    pub async fn acquire(
+        store: S,
+        key: StoreKey,
+        name: Bytes,
+        ttl: Duration,
+    ) -> Result<Acquired<S>, AcquireError> {
+        let lease = store.grant(ttl).await.map_err(AcquireError::Lease)?;
+        let txn = Txn::new().absent(&key).put_leased(&key, name, lease);
+        match store.txn(txn).await {
+            Ok(TxnOutcome::Committed { .. } | TxnOutcome::GuardFailed { .. })
+            | Err(CommitError::OutcomeUnknown(_)) => {}
+            Err(error) => return Err(AcquireError::Commit(error)),
+        }
+        // Whatever the answer was, or if there was none: the key says who owns it.
+        let owner = store.get(&key).await.map_err(AcquireError::Read)?;
+        match owner {
+            Some(entry) if entry.lease == Some(lease) => Ok(Acquired::Held(Self {
+                store,
+                key,
+                term: entry.created,
+                lease,
+            })),
+            other => {
+                // A put that is still under way must not make an owner nobody knows of.
+                match store.revoke(lease).await {
+                    Ok(()) | Err(LeaseError::Ended) => {}
+                    Err(error) => return Err(AcquireError::Lease(error)),
+                }
+                let by = other.map(|entry| entry.value).unwrap_or_default();
+                Ok(Acquired::Taken { by })
+            }
+        }
+    }
+
+    /// The owner's term: larger than that of every owner before.
+    pub const fn term(&self) -> StoreRevision {
+        self.term
+    }
+
+    /// Holds as long as this ownership does; belongs into every transaction of the owner.
+    pub fn guard(&self) -> Guard {
+        Guard::Created(self.key.clone(), self.term)
+    }
+
+    /// Begins the time of the ownership anew.
+    pub async fn keep_alive(&self) -> Result<(), LeaseError> {
+        self.store.keep_alive(self.lease).await
+    }
+
+    /// Gives the ownership up.
+    pub async fn release(self) -> Result<(), LeaseError> {
+        self.store.revoke(self.lease).await
+    }
+}
