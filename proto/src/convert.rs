@@ -24,7 +24,10 @@ mod sync;
 
 pub use error::{InvalidField, InvalidMessage};
 pub use policy::{
-    InvalidPolicy, decode_delta, decode_policy, encode_delta, encode_policy, policy_hash,
+    InvalidPolicy, WireCodec, decode_delta, decode_policy, encode_delta, encode_policy, policy_hash,
 };
 pub use resource::redacted;
 pub use sync::{delta_message, heartbeat_message, snapshot_messages};
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,6 @@
 mod incoming;
 
 use crate::backoff::full_jitter;
-use crate::id::Revision;
 use crate::limits::{HEARTBEAT_INTERVAL, RECONNECT_FIRST, RECONNECT_LONGEST, SYNC_SILENCE};
 use crate::sync::{Content, NackReason, Offer, Received, Rejected, ServerMessage, Version};
 use crate::time::Mono;

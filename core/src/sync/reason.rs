@@ -23,14 +23,18 @@ impl NackReason {
     /// The revision offered is older than the one applied, or is another policy of its number.
     pub(super) fn older(offered: Revision, applied: Revision) -> Self {
         let message = if offered == Revision::NONE {
-            format!("the control plane has no policy, but revision {applied} is in force here")
+            format!(
+                "the control plane has no policy, but the proxy has revision {applied} in force"
+            )
         } else if offered == applied {
             format!(
-                "the control plane's revision {offered} is another policy than the one in force here"
+                "revision {offered} of the control plane is another policy than the revision \
+                 {applied} the proxy has in force"
             )
         } else {
             format!(
-                "the control plane's revision {offered} is older than revision {applied}, which is in force here"
+                "revision {offered} of the control plane is older than revision {applied}, which \
+                 the proxy has in force"
             )
         };
         Self::whole(
@@ -54,8 +58,8 @@ impl NackReason {
     pub(super) fn not_understood() -> Self {
         Self::whole(
             "AGX0903",
-            "the policy has another hash here than on the control plane: it holds settings this \
-             proxy does not know"
+            "the policy has another hash on the proxy than on the control plane: it holds settings \
+             the proxy does not know"
                 .to_owned(),
             "bring the proxy to the version of the control plane",
         )

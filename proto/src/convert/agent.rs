@@ -7,7 +7,7 @@ use agix_core::policy::{
 use agix_core::units::{AlertPercent, MoneyLimit, NanoUsd, RequestLimit, TokenLimit};
 
 use super::error::{At, InvalidField, InvalidMessage};
-use super::field::{Enumeration as _, checked, enum_value, enumeration, name};
+use super::field::{Enumeration as _, checked, digest, enum_value, enumeration, name};
 use crate::v1;
 
 enumeration!(OnOutage, v1::OnOutage: Deny = Deny, Held = Held, Allow = Allow);
@@ -160,9 +160,8 @@ impl TryFrom<v1::AgentEntry> for (AgentName, Agent) {
                 .iter()
                 .enumerate()
                 .map(|(index, bytes)| {
-                    <[u8; 32]>::try_from(bytes.as_slice())
+                    digest(bytes)
                         .map(KeyHash::from_bytes)
-                        .map_err(|_| InvalidField::Length(32))
                         .at_entry("key_hashes", index)
                 })
                 .collect::<Result<_, _>>()?,

@@ -140,9 +140,8 @@ impl TryFrom<v1::Breaker> for BreakerSettings {
             open_ms,
             max_open_ms,
         } = wire;
-        let error_percent = match u8::try_from(error_percent) {
-            Ok(percent @ 1..=100) => percent,
-            _ => return Err(InvalidField::Range("1 to 100")).at("error_percent"),
+        let Ok(error_percent @ 1..=100) = u8::try_from(error_percent) else {
+            return Err(InvalidField::Range("1 to 100")).at("error_percent");
         };
         Ok(Self {
             consecutive_failures: positive(consecutive_failures, "consecutive_failures")?,

@@ -94,6 +94,12 @@ pub(super) fn entries<T>(
     Err(InvalidField::Entries { least, most }).at(field)
 }
 
+/// The 32 bytes of a SHA-256.
+pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], InvalidField> {
+    let found = <[u8; 32]>::try_from(bytes).ok();
+    found.ok_or(InvalidField::Length(32))
+}
+
 /// A number that must be one at least.
 pub(super) fn positive<T: Default + PartialEq>(value: T, field: &str) -> Result<T, InvalidMessage> {
     if value == T::default() {

@@ -5,8 +5,10 @@
 //! writes to its disk. Fields of protobuf are written in the order of their numbers and maps in the
 //! order of their keys, so a policy has one canonical form.
 
+use std::collections::BTreeSet;
+
 use agix_core::policy::{Delta, Policy, Resource};
-use agix_core::sync::PolicyHash;
+use agix_core::sync::{Codec, PolicyHash};
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
@@ -24,6 +26,26 @@ pub enum InvalidPolicy {
     Message(#[from] InvalidMessage),
 }
 
+/// The meaning that this protocol gives to the bytes of a policy stream.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WireCodec;
+
+impl Codec for WireCodec {
+    type Error = InvalidPolicy;
+
+    fn policy(&self, bytes: &[u8]) -> Result<Policy, InvalidPolicy> {
+        decode_policy(bytes)
+    }
+
+    fn delta(&self, bytes: &[u8]) -> Result<Delta, InvalidPolicy> {
+        decode_delta(bytes)
+    }
+
+    fn hash(&self, policy: &Policy) -> PolicyHash {
+        policy_hash(policy)
+    }
+}
+
 /// The canonical form of a policy.
 pub fn encode_policy(policy: &Policy) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -35,7 +57,7 @@ pub fn encode_policy(policy: &Policy) -> Vec<u8> {
 pub fn decode_policy(bytes: &[u8]) -> Result<Policy, InvalidPolicy> {
     let v1::Policy { resources } = v1::Policy::decode(bytes).map_err(InvalidPolicy::Encoding)?;
     let mut policy = Policy::default();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (index, wire) in resources.into_iter().enumerate() {
         let resource = Resource::try_from(wire).at_entry("resources", index)?;
         if !seen.insert(resource.key()) {

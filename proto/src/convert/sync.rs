@@ -8,7 +8,7 @@ use agix_core::sync::{
 use bytes::Bytes;
 
 use super::error::{At, InvalidField, InvalidMessage};
-use super::field::{bounded, entries, name, required};
+use super::field::{bounded, digest, entries, name, required};
 use crate::v1;
 use crate::v1::proxy_message::Body as FromProxy;
 use crate::v1::server_message::Body as FromServer;
@@ -258,10 +258,7 @@ fn offer(nonce: u64, revision: u64, hash_field: &[u8]) -> Result<Offer, InvalidM
 }
 
 fn hash(bytes: &[u8], field: &str) -> Result<PolicyHash, InvalidMessage> {
-    <[u8; 32]>::try_from(bytes)
-        .map(PolicyHash::from_bytes)
-        .map_err(|_| InvalidField::Length(32))
-        .at(field)
+    digest(bytes).map(PolicyHash::from_bytes).at(field)
 }
 
 fn hash_bytes(hash: PolicyHash) -> Vec<u8> {
