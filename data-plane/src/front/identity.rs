@@ -84,3 +84,6 @@ fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
             .map(|value| value.as_bytes().trim_ascii())
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -198,3 +198,6 @@ fn join(base: &Url, path: &str) -> Url {
     url.set_path(&joined);
     url
 }
+
+#[cfg(test)]
+mod tests;
