@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::failure::{Failure, Refusal};
 use crate::backoff::full_jitter;
+use crate::backoff::full_jitter;
 use crate::limits::{ATTEMPTS, RETRY_AFTER_SAME_MODEL, RETRY_FIRST, RETRY_LONGEST};
 use crate::policy::FailoverSettings;
 use crate::time::Mono;
@@ -169,12 +170,8 @@ impl Run {
         self.attempt(now, now)
     }
 
-    /// Full jitter: anything up to the first pause, doubled with each retry on this model.
     fn pause(&self, random: u64) -> Duration {
-        let retry = self
-            .same_model_retries
-            .saturating_sub(self.same_model_left)
-            .min(16);
+        let retry = self.same_model_retries.saturating_sub(self.same_model_left);
         full_jitter(RETRY_FIRST, RETRY_LONGEST, retry, random)
     }
 
