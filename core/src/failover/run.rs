@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::failure::{Failure, Refusal};
 use crate::backoff::full_jitter;
-use crate::backoff::full_jitter;
 use crate::limits::{ATTEMPTS, RETRY_AFTER_SAME_MODEL, RETRY_FIRST, RETRY_LONGEST};
 use crate::policy::FailoverSettings;
 use crate::time::Mono;
