@@ -1,0 +1,298 @@
+//! Calls to the control plane.
+//!
+//! Rules of this module: every call has a bound in time, and every error says which control plane
+//! did not do what, and belongs to one exit code.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use agix_core::limits::{GRPC_MESSAGE_BYTES, SNAPSHOT_PART_BYTES};
+use agix_proto::convert::InvalidMessage;
+use agix_proto::v1::fleet_client::FleetClient;
+use agix_proto::v1::policy_admin_client::PolicyAdminClient;
+use agix_proto::v1::{Document, SourceFile};
+use tonic::transport::{Channel, Endpoint, Error as TransportError};
+use tonic::{Code, Status};
+
+use crate::exit::Exit;
+use crate::output::span;
+
+/// Longest wait for a connection; the request timeout bounds it too.
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+
+/// A control plane that has answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    channel: Channel,
+    endpoint: String,
+    timeout: Duration,
+}
+
+/// Why the control plane did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The address is not one.
+    #[error("`{endpoint}` is not the address of a control plane: {reason}")]
+    Address {
+        /// As it was given.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Nobody answers there.
+    #[error("the control plane at {endpoint} cannot be reached")]
+    Unreachable {
+        /// Its address.
+        endpoint: String,
+        /// Why.
+        source: TransportError,
+    },
+    /// The connection broke, or the control plane cannot work now.
+    #[error("the control plane at {endpoint} is not available: {}", shown(.status))]
+    Unavailable {
+        /// Its address.
+        endpoint: String,
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// It took too long.
+    #[error("the control plane at {endpoint} did not answer within {}", span(*.timeout))]
+    Timeout {
+        /// Its address.
+        endpoint: String,
+        /// The time it was given.
+        timeout: Duration,
+    },
+    /// It will not do it.
+    #[error("the control plane refused: {}", shown(.status))]
+    Refused {
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// It could not do it.
+    #[error("the control plane failed: {}", shown(.status))]
+    Failed {
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// What was asked for does not exist.
+    #[error("{}", shown(.status))]
+    NotFound {
+        /// Its answer.
+        status: Box<Status>,
+    },
+    /// The answer lacks a part that every control plane of this protocol sends.
+    #[error("the answer of the control plane makes no sense: {missing} is missing")]
+    Incomplete {
+        /// The part.
+        missing: &'static str,
+    },
+    /// The answer has a part that this program does not understand.
+    #[error("the answer of the control plane makes no sense")]
+    Nonsense(#[source] InvalidMessage),
+}
+
+impl CallError {
+    /// The exit code it leads to.
+    pub(crate) const fn exit(&self) -> Exit {
+        match self {
+            Self::Address { .. } => Exit::Usage,
+            Self::Unreachable { .. } | Self::Unavailable { .. } | Self::Timeout { .. } => {
+                Exit::Unreachable
+            }
+            Self::Refused { .. } => Exit::Refused,
+            Self::Failed { .. }
+            | Self::NotFound { .. }
+            | Self::Incomplete { .. }
+            | Self::Nonsense(_) => Exit::Failed,
+        }
+    }
+
+    /// What to do about it, where that is known.
+    pub(crate) const fn help(&self) -> Option<&'static str> {
+        match self {
+            Self::Unreachable { .. } => Some(
+                "start one with `agixctl dev` or `agix-control-plane`, \
+                 or name another with --endpoint or AGIX_ENDPOINT",
+            ),
+            Self::Timeout { .. } => Some("give it longer with --request-timeout"),
+            Self::Incomplete { .. } | Self::Nonsense(_) => {
+                Some("this agixctl and the control plane may be of different versions")
+            }
+            Self::Address { .. }
+            | Self::Unavailable { .. }
+            | Self::Refused { .. }
+            | Self::Failed { .. }
+            | Self::NotFound { .. } => None,
+        }
+    }
+}
+
+impl Client {
+    /// Connects to the control plane at `endpoint`; each call then has `timeout`.
+    pub(crate) async fn connect(endpoint: &str, timeout: Duration) -> Result<Self, CallError> {
+        let address = address(endpoint)?;
+        let channel = Endpoint::from_shared(address.clone())
+            .map_err(|_invalid| CallError::Address {
+                endpoint: endpoint.to_owned(),
+                reason: "write it as http://HOST:PORT",
+            })?
+            .connect_timeout(CONNECT_TIME.min(timeout))
+            .tcp_nodelay(true)
+            .connect()
+            .await
+            .map_err(|source| CallError::Unreachable {
+                endpoint: address.clone(),
+                source,
+            })?;
+        Ok(Self {
+            channel,
+            endpoint: address,
+            timeout,
+        })
+    }
+
+    /// The address it was reached at.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The service for policies.
+    pub(crate) fn policy(&self) -> PolicyAdminClient<Channel> {
+        PolicyAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The service for the control plane and its proxies.
+    pub(crate) fn fleet(&self) -> FleetClient<Channel> {
+        FleetClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// Carries out one call, or one call and the reading of its stream, within the time it has.
+    pub(crate) async fn call<T>(
+        &self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, CallError> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(status)) => Err(self.explain(status)),
+            Err(_elapsed) => Err(CallError::Timeout {
+                endpoint: self.endpoint.clone(),
+                timeout: self.timeout,
+            }),
+        }
+    }
+
+    fn explain(&self, status: Status) -> CallError {
+        let endpoint = self.endpoint.clone();
+        // A status that has a cause was made on this side: the connection broke.
+        let broken = status.source().is_some();
+        let status = Box::new(status);
+        match status.code() {
+            _ if broken => CallError::Unavailable { endpoint, status },
+            Code::Unavailable => CallError::Unavailable { endpoint, status },
+            Code::DeadlineExceeded => CallError::Timeout {
+                endpoint,
+                timeout: self.timeout,
+            },
+            Code::NotFound => CallError::NotFound { status },
+            Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::Unauthenticated
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+            | Code::ResourceExhausted
+            | Code::AlreadyExists => CallError::Refused { status },
+            Code::Ok
+            | Code::Cancelled
+            | Code::Unknown
+            | Code::Aborted
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss => CallError::Failed { status },
+        }
+    }
+}
+
+/// The parts in which the files of a document travel: each file cut so that it fits a message.
+pub(crate) fn file_parts(document: Document) -> impl Iterator<Item = SourceFile> {
+    document.files.into_iter().flat_map(|file| {
+        let mut rest = file.text;
+        let mut first = true;
+        std::iter::from_fn(move || {
+            if rest.is_empty() && !first {
+                return None;
+            }
+            first = false;
+            let cut = rest.floor_char_boundary(SNAPSHOT_PART_BYTES);
+            let tail = rest.split_off(cut);
+            Some(SourceFile {
+                name: file.name.clone(),
+                text: std::mem::replace(&mut rest, tail),
+            })
+        })
+    })
+}
+
+/// The address with its scheme.
+fn address(endpoint: &str) -> Result<String, CallError> {
+    let wrong = |reason| CallError::Address {
+        endpoint: endpoint.to_owned(),
+        reason,
+    };
+    let trimmed = endpoint.trim().trim_end_matches('/');
+    match trimmed.split_once("://") {
+        _ if trimmed.is_empty() => Err(wrong("it is empty")),
+        None => Ok(format!("http://{trimmed}")),
+        Some(("http", _)) => Ok(trimmed.to_owned()),
+        Some(("https", _)) => Err(wrong(
+            "this version speaks to the control plane without TLS only; write http://HOST:PORT",
+        )),
+        Some(_) => Err(wrong("write it as http://HOST:PORT")),
+    }
+}
+
+fn shown(status: &Status) -> String {
+    match status.message() {
+        "" => format!("it said `{}` and nothing else", status.code()),
+        message => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_leave_out_its_scheme() {
+        assert_eq!(address("127.0.0.1:7070").unwrap(), "http://127.0.0.1:7070");
+        assert_eq!(address(" http://a:1/ ").unwrap(), "http://a:1");
+        for wrong in ["", "https://a:1", "ftp://a"] {
+            assert_eq!(address(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn files_of_any_size_arrive_whole_in_messages_that_fit() {
+        let texts = [
+            String::new(),
+            "small".to_owned(),
+            "é".repeat(SNAPSHOT_PART_BYTES),
+        ];
+        let file = |text: &String| SourceFile {
+            name: text.len().to_string(),
+            text: text.clone(),
+        };
+        let document = Document {
+            files: texts.iter().map(file).collect(),
+        };
+        let parts: Vec<_> = file_parts(document).collect();
+        assert!(parts.iter().all(|p| p.text.len() <= SNAPSHOT_PART_BYTES));
+        for text in &texts {
+            let name = text.len().to_string();
+            let mine: Vec<_> = parts.iter().filter(|part| part.name == name).collect();
+            assert!(!mine.is_empty(), "an empty file is sent too");
+            let joined: String = mine.iter().map(|part| part.text.as_str()).collect();
+            assert_eq!(&joined, text);
+        }
+    }
+}

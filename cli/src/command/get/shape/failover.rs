@@ -1,0 +1,98 @@
+//! Chains and the settings of failover in the form of a document.
+
+use agix_core::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue};
+use serde::Serialize;
+
+use super::{DecimalShape, span};
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub(super) struct ChainShape(Vec<String>);
+
+#[derive(Debug, Serialize)]
+pub(super) struct FailoverSettingsShape {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_retries: Option<u32>,
+    same_model_retries: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_cost_ratio: Option<DecimalShape>,
+    timeouts: TimeoutsShape,
+    stream_rescue: &'static str,
+    breaker: BreakerShape,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct TimeoutsShape {
+    connect: String,
+    first_token: String,
+    idle: String,
+    total: String,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct BreakerShape {
+    consecutive_failures: u32,
+    error_percent: u8,
+    min_requests: u32,
+    window: String,
+    open: String,
+    max_open: String,
+}
+
+impl From<&Chain> for ChainShape {
+    fn from(chain: &Chain) -> Self {
+        let Chain { targets } = chain;
+        Self(targets.iter().map(ToString::to_string).collect())
+    }
+}
+
+impl From<&FailoverSettings> for FailoverSettingsShape {
+    fn from(settings: &FailoverSettings) -> Self {
+        let FailoverSettings {
+            max_retries,
+            same_model_retries,
+            max_cost_ratio,
+            timeouts,
+            stream_rescue,
+            breaker,
+        } = settings;
+        Self {
+            max_retries: *max_retries,
+            same_model_retries: *same_model_retries,
+            max_cost_ratio: max_cost_ratio.as_ref().map(DecimalShape::new),
+            timeouts: TimeoutsShape {
+                connect: span(timeouts.connect),
+                first_token: span(timeouts.first_token),
+                idle: span(timeouts.idle),
+                total: span(timeouts.total),
+            },
+            stream_rescue: match stream_rescue {
+                StreamRescue::Off => "off",
+                StreamRescue::Buffer => "buffer",
+                StreamRescue::Continue => "continue",
+            },
+            breaker: BreakerShape::from(breaker),
+        }
+    }
+}
+
+impl From<&BreakerSettings> for BreakerShape {
+    fn from(breaker: &BreakerSettings) -> Self {
+        let BreakerSettings {
+            consecutive_failures,
+            error_percent,
+            min_requests,
+            window,
+            open,
+            max_open,
+        } = breaker;
+        Self {
+            consecutive_failures: *consecutive_failures,
+            error_percent: *error_percent,
+            min_requests: *min_requests,
+            window: span(*window),
+            open: span(*open),
+            max_open: span(*max_open),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `status`: whether the control plane works and the proxies follow.
+
+use agix_proto::v1::{StatusRequest, StatusResponse};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::connect;
+use super::revision::RevisionView;
+use crate::args::Global;
+use crate::clock;
+use crate::exit::{Exit, Failure};
+use crate::output::{Look, Output, View, ago, clean, rfc3339};
+
+#[derive(Debug, Serialize)]
+struct Status {
+    endpoint: String,
+    version: String,
+    store: String,
+    started_at: Option<String>,
+    /// The current revision; none if nothing was applied yet.
+    current: Option<RevisionView>,
+    proxies_connected: u32,
+    proxies_current: u32,
+    #[serde(skip)]
+    started_at_unix_ms: i64,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+impl Status {
+    fn new(endpoint: &str, answer: StatusResponse, now: Timestamp) -> Self {
+        let current = answer.current.filter(|info| info.revision > 0);
+        Self {
+            endpoint: endpoint.to_owned(),
+            version: answer.version,
+            store: answer.store,
+            started_at: rfc3339(answer.started_at_unix_ms),
+            current: current.map(RevisionView::from),
+            proxies_connected: answer.proxies_connected,
+            proxies_current: answer.proxies_current,
+            started_at_unix_ms: answer.started_at_unix_ms,
+            now,
+        }
+    }
+}
+
+impl View for Status {
+    fn text(&self, _look: Look) -> String {
+        let policy = match &self.current {
+            None => "none yet: `agixctl apply -f FILE` makes the first revision".to_owned(),
+            Some(current) => format!(
+                "revision {}, applied {} ago by {}",
+                current.revision,
+                ago(current.time_unix_ms, self.now),
+                clean(&current.author),
+            ),
+        };
+        format!(
+            "control plane  {} (version {}, store {}, up {})\n\
+             policy         {policy}\n\
+             proxies        {}/{} connected run the current revision\n",
+            self.endpoint,
+            clean(&self.version),
+            clean(&self.store),
+            ago(self.started_at_unix_ms, self.now),
+            self.proxies_current,
+            self.proxies_connected,
+        )
+    }
+}
+
+pub(crate) async fn run(global: &Global, output: Output) -> Result<Exit, Failure> {
+    let client = connect(global).await?;
+    let answer = client.call(client.fleet().status(StatusRequest {})).await?;
+    output.data(&Status::new(
+        client.endpoint(),
+        answer.into_inner(),
+        clock::wall(),
+    ))?;
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,169 @@
+//! What is printed, and where: data on stdout in the format asked for, words on stderr.
+//!
+//! Rules of this module:
+//! - A command makes one view of its result. People see it as text, programs as JSON or YAML with
+//!   the same content.
+//! - Text that others wrote (authors, messages, names) cannot steer the terminal; see [`clean`].
+//! - A closed stdout ends the command quietly, a closed stderr does not matter.
+
+mod changes;
+mod style;
+mod table;
+mod time;
+
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+pub(crate) use changes::{ChangeView, change_lines};
+pub(crate) use style::{Color, paint};
+pub(crate) use table::Table;
+pub(crate) use time::{ago, local, rfc3339, span};
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    // Plain comments: clap would make a paragraph of each in every help text.
+    // For people.
+    Table,
+    // For people, with every column.
+    Wide,
+    // One JSON value.
+    Json,
+    // One YAML document.
+    Yaml,
+}
+
+/// How text for people looks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Look {
+    /// Every column is wanted.
+    pub(crate) wide: bool,
+    /// Colours are wanted.
+    pub(crate) color: bool,
+}
+
+/// The result of a command: serialised as it is, or shown as text.
+pub(crate) trait View: Serialize {
+    /// The text for people, ending with a line end unless it is empty.
+    fn text(&self, look: Look) -> String;
+}
+
+/// Where and how a command prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+    color_out: bool,
+    color_err: bool,
+}
+
+/// Data could not be printed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WriteError {
+    /// Standard output does not take it.
+    #[error("the result cannot be written to standard output")]
+    Stdout(#[from] io::Error),
+    /// The result has no JSON form.
+    #[error("the result cannot be written as JSON")]
+    Json(#[from] serde_json::Error),
+    /// The result has no YAML form.
+    #[error("the result cannot be written as YAML")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+}
+
+impl WriteError {
+    /// The kind of IO error it is.
+    pub(crate) fn kind(&self) -> io::ErrorKind {
+        match self {
+            Self::Stdout(error) => error.kind(),
+            Self::Json(_) | Self::Yaml(_) => io::ErrorKind::InvalidData,
+        }
+    }
+}
+
+impl Output {
+    /// Prints in `format`; in colour where there is a terminal to show it, unless `plain`.
+    pub(crate) fn new(format: Format, plain: bool) -> Self {
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let color = !plain && !set("NO_COLOR") && !dumb;
+        Self {
+            format,
+            color_out: color && io::stdout().is_terminal(),
+            color_err: color && io::stderr().is_terminal(),
+        }
+    }
+
+    /// Whether the result is for a program, which wants it whole and alone on stdout.
+    pub(crate) const fn for_programs(self) -> bool {
+        matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// Whether stderr is shown in colour, and so by a terminal.
+    pub(crate) const fn color_err(self) -> bool {
+        self.color_err
+    }
+
+    /// Prints the result of a command on stdout.
+    pub(crate) fn data(self, view: &impl View) -> Result<(), WriteError> {
+        let text = match self.format {
+            Format::Json => serde_json::to_string_pretty(view)? + "\n",
+            Format::Yaml => serde_saphyr::to_string(view)?,
+            Format::Table | Format::Wide => view.text(Look {
+                wide: self.format == Format::Wide,
+                color: self.color_out,
+            }),
+        };
+        Self::raw(&text)
+    }
+
+    /// Prints text on stdout as it is.
+    pub(crate) fn raw(text: &str) -> Result<(), WriteError> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_bytes())?;
+        stdout.flush()?;
+        Ok(())
+    }
+
+    /// Says something on stderr; the text ends with its own line end.
+    pub(crate) fn words(text: &str) {
+        // Nobody is there to be told that nobody reads stderr.
+        drop(io::stderr().lock().write_all(text.as_bytes()));
+    }
+
+    /// A label such as `error:` for stderr.
+    pub(crate) fn label(self, label: &str, color: Color) -> String {
+        paint(label, color, self.color_err)
+    }
+}
+
+/// The text with its control characters written out, so that it stays on its line and leaves the
+/// terminal alone.
+pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(char::is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_cannot_steer_the_terminal() {
+        assert_eq!(clean("plain – text"), "plain – text");
+        assert_eq!(clean("a\u{1b}[2Jb\nc"), "a\\u{1b}[2Jb\\nc");
+        assert_eq!(clean("\u{9b}x"), "\\u{9b}x");
+    }
+}
