@@ -11,7 +11,8 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![
         6 => (0_u32..5, 1_u32..4).prop_map(|(agent, limit)| Action::Apply { agent, limit }),
         1 => Just(Action::ApplyBad),
-        8 => Just(Action::Open),
+        7 => Just(Action::Open { careless: false }),
+        1 => Just(Action::Open { careless: true }),
         12 => Just(Action::DeliverToProxy),
         8 => Just(Action::DeliverToServer),
         6 => Just(Action::FinishInstall),
@@ -32,8 +33,9 @@ proptest! {
     fn whatever_happens_no_revision_goes_back_and_the_newest_arrives(
         actions in actions(),
         random in any::<u64>(),
+        broken_deltas in any::<bool>(),
     ) {
-        let mut world = World::new(random);
+        let mut world = World::new(random, broken_deltas);
         for action in actions {
             world.act(action);
         }
@@ -46,7 +48,7 @@ proptest! {
 
 #[test]
 fn the_world_really_installs_refuses_and_resyncs() {
-    let mut world = World::new(7);
+    let mut world = World::new(7, false);
     world.settle();
     world.act(Action::Apply { agent: 1, limit: 1 });
     world.settle();

@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::text::{TextCodec, encode_delta, encode_policy, resource};
-use crate::id::Revision;
+use crate::id::{ProxyId, Revision};
 use crate::limits::SYNC_SILENCE;
 use crate::policy::Policy;
 use crate::sync::{
-    ClientEffect, ClientInput, ClientSession, Codec as _, Load, Offer, ProxyMessage, Recall,
-    Received, Rejected, ServerEffect, ServerInput, ServerMessage, ServerSession, Update, Version,
+    ClientEffect, ClientInput, ClientSession, CloseReason, Codec as _, Fault, Hello, Load,
+    NackReason, Nonce, Offer, ProxyMessage, Recall, Received, Rejected, ServerEffect, ServerInput,
+    ServerMessage, ServerSession, Update, Version,
 };
 use crate::time::Mono;
 
@@ -24,8 +25,9 @@ pub(super) enum Action {
     Apply { agent: u32, limit: u32 },
     /// The operator applies a policy the proxy refuses.
     ApplyBad,
-    /// A stream that was asked for opens.
-    Open,
+    /// A stream that was asked for opens. A careless control plane does not hear what the proxy
+    /// says it has.
+    Open { careless: bool },
     /// One message arrives.
     DeliverToProxy,
     /// One message arrives.
@@ -61,10 +63,14 @@ pub(super) struct World {
     /// The highest revision any proxy was seen to have.
     seen: Revision,
     server: Option<ServerSession>,
+    /// Whether its deltas never lead where they should.
+    broken_deltas: bool,
     // The link.
     asked: Option<Option<Version>>,
     to_server: VecDeque<ProxyMessage>,
     to_proxy: VecDeque<ServerMessage>,
+    careless: bool,
+    under_way: Option<Nonce>,
     // The proxy.
     client: ClientSession,
     in_force: Option<(Version, Policy)>,
@@ -75,16 +81,19 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(random: u64) -> Self {
+    pub(super) fn new(random: u64, broken_deltas: bool) -> Self {
         Self {
             now: Mono::default(),
             random,
             history: Vec::new(),
             seen: Revision::NONE,
             server: None,
+            broken_deltas,
             asked: None,
             to_server: VecDeque::new(),
             to_proxy: VecDeque::new(),
+            careless: false,
+            under_way: None,
             client: ClientSession::new(None, Mono::default()),
             in_force: None,
             handed: None,
@@ -105,7 +114,7 @@ impl World {
         match action {
             Action::Apply { agent, limit } => drop(self.apply(&format!("agent-{agent}"), limit)),
             Action::ApplyBad => drop(self.apply("bad", 1)),
-            Action::Open => self.open(),
+            Action::Open { careless } => self.open(careless),
             Action::DeliverToProxy => self.deliver_to_proxy(),
             Action::DeliverToServer => self.deliver_to_server(),
             Action::FinishInstall => self.finish_install(),
@@ -137,7 +146,7 @@ impl World {
                 || !self.to_server.is_empty()
                 || self.handed.is_some()
             {
-                self.act(Action::Open);
+                self.act(Action::Open { careless: false });
                 self.act(Action::DeliverToProxy);
                 self.act(Action::DeliverToServer);
                 self.act(Action::FinishInstall);
@@ -174,21 +183,21 @@ impl World {
         version
     }
 
-    fn open(&mut self) {
+    fn open(&mut self, careless: bool) {
         let Some(applied) = self.asked.take() else {
             return;
         };
+        self.careless = careless;
         let newest = self.history.last().map(|(version, _)| *version);
         self.server = Some(ServerSession::new(newest, self.now));
         self.tell(ClientInput::Connected);
-        self.to_server
-            .push_front(ProxyMessage::Hello(crate::sync::Hello {
-                proxy: crate::id::ProxyId::new("proxy").unwrap(),
-                incarnation: 1,
-                version: String::new(),
-                address: String::new(),
-                applied,
-            }));
+        self.to_server.push_front(ProxyMessage::Hello(Hello {
+            proxy: ProxyId::new("proxy").unwrap(),
+            incarnation: 1,
+            version: String::new(),
+            address: String::new(),
+            applied,
+        }));
     }
 
     fn deliver_to_server(&mut self) {
@@ -196,6 +205,13 @@ impl World {
             return;
         };
         let input = match message {
+            ProxyMessage::Hello(hello) if self.careless => {
+                assert!(hello.applied.is_none() || hello.applied == self.in_force());
+                ServerInput::Hello {
+                    applied: None,
+                    recall: Recall::NotHeld,
+                }
+            }
             ProxyMessage::Hello(hello) => {
                 let held = hello
                     .applied
@@ -206,17 +222,26 @@ impl World {
                     recall,
                 }
             }
-            ProxyMessage::Ack { nonce, revision } => ServerInput::Ack { nonce, revision },
+            ProxyMessage::Ack { nonce, revision } => {
+                assert_eq!(self.under_way.take(), Some(nonce), "a stray answer");
+                ServerInput::Ack { nonce, revision }
+            }
             ProxyMessage::Nack {
                 nonce,
                 revision,
                 reasons,
-            } => ServerInput::Nack {
-                nonce,
-                revision,
-                reasons,
-            },
-            ProxyMessage::Heartbeat { .. } => ServerInput::Heartbeat,
+            } => {
+                assert_eq!(self.under_way.take(), Some(nonce), "a stray answer");
+                ServerInput::Nack {
+                    nonce,
+                    revision,
+                    reasons,
+                }
+            }
+            ProxyMessage::Heartbeat { applied, .. } => {
+                self.seen = self.seen.max(applied);
+                ServerInput::Heartbeat
+            }
         };
         self.serve(input);
     }
@@ -254,7 +279,11 @@ impl World {
                     self.seen = self.seen.max(applied.revision);
                     self.counts.ahead += 1;
                 }
-                ServerEffect::Close(_) => self.break_stream(),
+                ServerEffect::Close(reason) => {
+                    let broken = [CloseReason::Silent, CloseReason::Unanswered];
+                    assert!(broken.contains(&reason), "{reason}");
+                    self.break_stream();
+                }
             }
         }
     }
@@ -262,11 +291,20 @@ impl World {
     fn send(&mut self, offer: Offer, update: Update) {
         let (version, policy) = self.history.last().cloned().unwrap();
         assert_eq!(version, offer.version, "only the newest is sent");
+        assert_eq!(
+            self.under_way.replace(offer.nonce),
+            None,
+            "two updates at once"
+        );
         if let Update::Delta { base, revision } = update {
             assert_eq!(revision, version.revision);
             let mut recent = self.history.iter().rev().take(REMEMBERED);
             if let Some((_, old)) = recent.find(|(it, _)| it.revision == base) {
-                let content = encode_delta(&old.delta_to(&policy));
+                let mut delta = old.delta_to(&policy);
+                if self.broken_deltas {
+                    delta.upserts.push(resource("agent-0", 77));
+                }
+                let content = encode_delta(&delta);
                 self.to_proxy.push_back(ServerMessage::Delta {
                     offer,
                     base,
@@ -309,7 +347,11 @@ impl World {
                     );
                     self.asked = Some(applied);
                 }
-                ClientEffect::Disconnect(_) => self.break_stream(),
+                ClientEffect::Disconnect(fault) => {
+                    let broken = [Fault::Silent, Fault::ConnectTimeout, Fault::Mismatch];
+                    assert!(broken.contains(&fault), "{fault}");
+                    self.break_stream();
+                }
                 ClientEffect::Install(received) => {
                     assert!(
                         self.handed.replace(received).is_none(),
@@ -327,7 +369,7 @@ impl World {
                         nonce,
                         version: Version { revision, .. },
                     } = offer;
-                    self.to_server.push_back(ProxyMessage::Nack {
+                    self.say(ProxyMessage::Nack {
                         nonce,
                         revision,
                         reasons,
@@ -344,6 +386,11 @@ impl World {
         }
     }
 
+    fn say(&mut self, message: ProxyMessage) {
+        assert!(self.server.is_some(), "{message:?} without a stream");
+        self.to_server.push_back(message);
+    }
+
     fn finish_install(&mut self) {
         let Some(received) = self.handed.take() else {
             return;
@@ -355,9 +402,7 @@ impl World {
             .map_or_else(Policy::default, |(_, it)| it.clone());
         let outcome = received.into_policy(&base, &TextCodec).and_then(|policy| {
             if policy.rate_limits.contains_key("bad") {
-                return Err(Rejected::Refused(vec![
-                    crate::sync::NackReason::unreadable("bad"),
-                ]));
+                return Err(Rejected::Refused(vec![NackReason::unreadable("bad")]));
             }
             Ok(policy)
         });
@@ -395,6 +440,7 @@ impl World {
         self.asked = None;
         self.to_server.clear();
         self.to_proxy.clear();
+        self.under_way = None;
         self.random = self.random.rotate_left(7) ^ 0x9e37_79b9_7f4a_7c15;
         self.tell(ClientInput::Disconnected {
             random: self.random,
