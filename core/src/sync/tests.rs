@@ -17,11 +17,13 @@ fn actions() -> impl Strategy<Value = Vec<Action>> {
         8 => Just(Action::DeliverToServer),
         6 => Just(Action::FinishInstall),
         6 => (1_u64..4_000).prop_map(Action::Advance),
-        2 => Just(Action::Break),
+        5 => (1_u64..1_000, any::<bool>())
+            .prop_map(|(millis, careless)| Action::Calm { millis, careless }),
+        3 => Just(Action::Break),
         2 => any::<u8>().prop_map(Action::Damage),
         1 => Just(Action::CrashProxy { disk_lost: false }),
         1 => Just(Action::CrashProxy { disk_lost: true }),
-        1 => (0_usize..4).prop_map(|kept| Action::Restore { kept }),
+        2 => (0_usize..4).prop_map(|kept| Action::Restore { kept }),
     ];
     prop::collection::vec(action, 0..120)
 }

@@ -36,6 +36,8 @@ pub(super) enum Action {
     FinishInstall,
     /// Milliseconds pass.
     Advance(u64),
+    /// For milliseconds nothing goes wrong.
+    Calm { millis: u64, careless: bool },
     /// The stream breaks; what is on it is lost.
     Break,
     /// A byte of the next update on the stream changes.
@@ -119,6 +121,9 @@ impl World {
             Action::DeliverToServer => self.deliver_to_server(),
             Action::FinishInstall => self.finish_install(),
             Action::Advance(millis) => self.advance(Duration::from_millis(millis)),
+            Action::Calm { millis, careless } => {
+                self.calm(Duration::from_millis(millis), careless);
+            }
             Action::Break => self.break_stream(),
             Action::Damage(byte) => self.damage(byte),
             Action::CrashProxy { disk_lost } => self.crash_proxy(disk_lost),
@@ -139,17 +144,24 @@ impl World {
     /// Lets everything happen that is due or on its way, without any fault, until nothing changes
     /// any more but signs of life.
     pub(super) fn settle(&mut self) {
-        let end = self.now.after(SYNC_SILENCE * 4);
+        self.calm(SYNC_SILENCE * 4, false);
+    }
+
+    fn calm(&mut self, span: Duration, careless: bool) {
+        let end = self.now.after(span);
         while self.now < end {
+            let mut steps = 0;
             while self.asked.is_some()
                 || !self.to_proxy.is_empty()
                 || !self.to_server.is_empty()
                 || self.handed.is_some()
             {
-                self.act(Action::Open { careless: false });
+                self.act(Action::Open { careless });
                 self.act(Action::DeliverToProxy);
                 self.act(Action::DeliverToServer);
                 self.act(Action::FinishInstall);
+                steps += 1;
+                assert!(steps < 1_000, "the two never come to rest");
             }
             self.act(Action::Advance(100));
         }
