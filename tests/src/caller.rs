@@ -19,6 +19,8 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::transcript::Transcript;
+
 /// The longest a test waits for anything a caller does.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -253,12 +255,12 @@ impl Stream {
     ///
     /// # Errors
     /// A broken connection, or silence.
-    pub async fn events(&mut self) -> Result<VecDeque<String>, CallError> {
+    pub async fn events(&mut self) -> Result<Transcript, CallError> {
         let mut events = VecDeque::new();
         while let Some(event) = self.event().await? {
             events.push_back(event);
         }
-        Ok(events)
+        Ok(Transcript { events })
     }
 
     /// The rest of the body.
@@ -282,19 +284,6 @@ impl Stream {
 pub fn data(event: &str) -> Option<Value> {
     let data = event.lines().find_map(|line| line.strip_prefix("data: "))?;
     serde_json::from_str(data).ok()
-}
-
-/// The text of a chat stream's events.
-pub fn text_of(events: &VecDeque<String>) -> String {
-    let texts = events.iter().filter_map(|event| {
-        let data = data(event)?;
-        Some(
-            data.pointer("/choices/0/delta/content")?
-                .as_str()?
-                .to_owned(),
-        )
-    });
-    texts.collect()
 }
 
 /// Sends bytes as they are and reads until the other side closes.

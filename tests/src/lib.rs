@@ -5,10 +5,16 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     reason = "a test bed reports what goes wrong by failing the test"
 )]
 
+pub mod agixctl;
+pub mod ask;
 pub mod caller;
 mod clock;
 pub mod mock_provider;
+pub mod program;
+pub mod test_bed;
+pub mod transcript;
 pub mod wait;

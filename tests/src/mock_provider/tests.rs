@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caller::{CallError, Caller, PATIENCE, data, text_of};
+use crate::caller::{CallError, Caller, PATIENCE, data};
 use crate::wait::until;
 
 fn chat(stream: bool) -> Value {
@@ -81,9 +81,14 @@ async fn usage_is_streamed_only_to_those_who_ask() {
         .events()
         .await
         .unwrap();
-    assert_eq!(text_of(&silent), "This is gpt-4o speaking, in a few words.");
-    assert_eq!(silent.back().unwrap(), "data: [DONE]");
-    assert!(silent.iter().all(|event| !event.contains("\"usage\"")));
+    assert_eq!(silent.text(), "This is gpt-4o speaking, in a few words.");
+    assert_eq!(silent.events.back().unwrap(), "data: [DONE]");
+    assert!(
+        silent
+            .events
+            .iter()
+            .all(|event| !event.contains("\"usage\""))
+    );
 
     request["stream_options"] = json!({ "include_usage": true });
     let asked = caller
@@ -93,7 +98,7 @@ async fn usage_is_streamed_only_to_those_who_ask() {
         .events()
         .await
         .unwrap();
-    let last = data(&asked[asked.len() - 2]).unwrap();
+    let last = data(&asked.events[asked.events.len() - 2]).unwrap();
     assert_eq!(last["choices"], json!([]));
     assert_eq!(last["usage"]["completion_tokens"], 8);
 }
@@ -106,7 +111,7 @@ async fn anthropic_streams_named_events() {
         .open(Method::POST, "/v1/messages", messages(true).to_string())
         .await
         .unwrap();
-    let events = stream.events().await.unwrap();
+    let events = stream.events().await.unwrap().events;
     let names: Vec<&str> = events
         .iter()
         .map(|event| event.lines().next().unwrap())
@@ -257,7 +262,7 @@ async fn a_cut_answer_looks_whole_to_http() {
         .events()
         .await
         .unwrap();
-    assert_eq!(ended.len(), 2);
+    assert_eq!(ended.events.len(), 2);
 }
 
 #[tokio::test]
@@ -294,8 +299,7 @@ async fn errors_come_inside_a_200() {
         .events()
         .await
         .unwrap();
-    assert_eq!(events.len(), 1);
-    assert_eq!(data(&events[0]).unwrap()["error"]["type"], "server_error");
+    assert_eq!(events.error().unwrap()["type"], "server_error");
 
     mock.script(
         "claude-opus-4-6",
@@ -305,7 +309,7 @@ async fn errors_come_inside_a_200() {
     let stream = anthropic(&mock)
         .open(Method::POST, path, messages(true).to_string())
         .await;
-    let events = stream.unwrap().events().await.unwrap();
+    let events = stream.unwrap().events().await.unwrap().events;
     assert_eq!(events.len(), 5);
     assert!(events[4].starts_with("event: error\n"));
 }

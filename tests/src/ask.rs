@@ -1,0 +1,28 @@
+//! Requests as agents send them.
+
+use serde_json::{Value, json};
+
+/// A plain chat request for `model`.
+pub fn chat(model: &str) -> Value {
+    json!({
+        "model": model,
+        "messages": [
+            { "role": "system", "content": "Answer in one sentence." },
+            { "role": "user", "content": "Who are you?" },
+        ],
+    })
+}
+
+/// The same, streamed.
+pub fn stream(model: &str) -> Value {
+    let mut request = chat(model);
+    request["stream"] = json!(true);
+    request
+}
+
+/// The same, streamed, with the usage event.
+pub fn stream_with_usage(model: &str) -> Value {
+    let mut request = stream(model);
+    request["stream_options"] = json!({ "include_usage": true });
+    request
+}

@@ -1,0 +1,225 @@
+//! A control plane, proxies and a mock provider, as one test uses them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::agixctl::Agixctl;
+use crate::caller::Caller;
+use crate::mock_provider::MockProvider;
+use crate::program::Program;
+use crate::wait::until;
+
+/// The longest a proxy may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// First port for programs that are started again where they were. The system hands out its own
+/// free ports from 32768 on, so nobody takes such a port meanwhile.
+const FIRST_PORT: u16 = 20_000;
+/// Number of such ports.
+const PORTS: u16 = 12_000;
+
+/// Everything one test needs, on ports and in a directory of its own.
+#[derive(Debug)]
+pub struct TestBed {
+    /// The proxies.
+    pub proxies: Vec<Proxy>,
+    /// The control plane.
+    pub control_plane: ControlPlane,
+    /// The provider behind the proxies.
+    pub mock: MockProvider,
+    /// The operator.
+    pub agixctl: Agixctl,
+    directory: TempDir,
+}
+
+/// A control plane with an embedded store.
+#[derive(Debug)]
+pub struct ControlPlane {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The process.
+    pub program: Program,
+}
+
+/// A proxy.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where callers call it.
+    pub address: SocketAddr,
+    /// Where its probes and metrics are.
+    pub admin: SocketAddr,
+    /// The process.
+    pub program: Program,
+}
+
+/// How a proxy is started.
+#[derive(Debug, Clone, Default)]
+pub struct ProxySettings {
+    /// Its name in the fleet.
+    pub id: String,
+    /// Whether it keeps the last policy in a file.
+    pub snapshot: bool,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
+    /// Further arguments.
+    pub arguments: Vec<String>,
+}
+
+impl TestBed {
+    /// A control plane with one proxy, which runs `policy` on top of the mock's providers.
+    pub async fn start(policy: &str) -> Self {
+        let mut bed = Self::without_proxies().await;
+        bed.agixctl.apply(&bed.document(policy), &[]).await;
+        bed.add_proxy(ProxySettings::default()).await;
+        bed
+    }
+
+    /// A control plane without a policy, and no proxy yet.
+    ///
+    /// # Panics
+    /// Something does not start.
+    pub async fn without_proxies() -> Self {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mock = MockProvider::start().expect("a mock provider");
+        let control_plane = ControlPlane::start(directory.path(), steady_address()).await;
+        let agixctl = Agixctl::new(directory.path(), control_plane.address);
+        Self {
+            proxies: Vec::new(),
+            control_plane,
+            mock,
+            agixctl,
+            directory,
+        }
+    }
+
+    /// `policy` with the providers of its models at the mock.
+    pub fn document(&self, policy: &str) -> String {
+        let mock = self.mock.address();
+        format!(
+            r#"providers:
+  openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: sk-mock }}
+  deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: sk-mock }}
+  anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: sk-mock }}
+{policy}
+"#
+        )
+    }
+
+    /// Starts a proxy and waits until it is ready.
+    pub async fn add_proxy(&mut self, settings: ProxySettings) -> &Proxy {
+        let proxy = self.start_proxy(settings).await;
+        proxy.ready().await;
+        self.proxies.push(proxy);
+        self.proxies.last().expect("one was just added")
+    }
+
+    /// Starts a proxy that may never become ready.
+    pub async fn start_proxy(&self, mut settings: ProxySettings) -> Proxy {
+        if settings.id.is_empty() {
+            settings.id = format!("proxy-{}", self.proxies.len() + 1);
+        }
+        Proxy::start(self.directory(), self.control_plane.address, &settings).await
+    }
+
+    /// Ends the control plane with `kill -9`.
+    pub fn kill_control_plane(&mut self) {
+        self.control_plane.program.kill();
+    }
+
+    /// Starts the control plane again, where it was and with what it stored.
+    pub async fn restart_control_plane(&mut self) {
+        let address = self.control_plane.address;
+        self.control_plane = ControlPlane::start(self.directory(), address).await;
+    }
+
+    /// Calls the first proxy.
+    ///
+    /// # Panics
+    /// There is none.
+    pub fn caller(&self) -> Caller {
+        let proxy = self.proxies.first().expect("a proxy");
+        Caller::new(proxy.address)
+    }
+
+    /// The directory of this test.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+}
+
+impl ControlPlane {
+    /// Starts one whose store is in `directory`.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start(directory: &Path, address: SocketAddr) -> Self {
+        let store = format!("embedded:{}", directory.join("store").display());
+        let listen = address.to_string();
+        let arguments = ["--listen", &listen, "--store", &store];
+        let mut program = Program::start("agix-control-plane", directory, arguments, &[]);
+        let addresses = program.addresses().await;
+        let address = *addresses.first().expect("an address");
+        Self { address, program }
+    }
+}
+
+impl Proxy {
+    async fn start(directory: &Path, control_plane: SocketAddr, settings: &ProxySettings) -> Self {
+        let mut arguments: Vec<String> = [
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--id",
+            &settings.id,
+            "--control-plane",
+            &format!("http://{control_plane}"),
+        ]
+        .map(str::to_owned)
+        .into();
+        if settings.snapshot {
+            let file = directory.join(format!("{}.snapshot", settings.id));
+            arguments.extend(["--snapshot".to_owned(), file.display().to_string()]);
+        }
+        arguments.extend(settings.arguments.iter().cloned());
+        let mut program = Program::start("agix-proxy", directory, arguments, &settings.environment);
+        let [address, admin] = program.addresses().await[..] else {
+            panic!("a proxy listens on two addresses: {:?}", program.lines());
+        };
+        Self {
+            address,
+            admin,
+            program,
+        }
+    }
+
+    /// Waits until it says that it is ready.
+    ///
+    /// # Panics
+    /// It is not in time.
+    pub async fn ready(&self) {
+        let admin = Caller::new(self.admin);
+        until("the proxy is ready", PATIENCE, async || {
+            let answer = admin.get("/readyz").await.ok()?;
+            answer.status.is_success().then_some(())
+        })
+        .await;
+    }
+}
+
+/// A free address that stays free for a program that is started again.
+fn steady_address() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Several test programs may run at once: each begins elsewhere.
+    let process = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = FIRST_PORT + process.wrapping_add(step) % PORTS;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener.local_addr().expect("a bound address");
+        }
+    }
+}
