@@ -45,7 +45,7 @@ pub(crate) enum CallError {
         /// Its address.
         endpoint: String,
         /// Why.
-        source: TransportError,
+        source: NoConnection,
     },
     /// The connection broke, or the control plane cannot work now.
     #[error("the control plane at {endpoint} is not available: {}", shown(.status))]
@@ -90,6 +90,20 @@ pub(crate) enum CallError {
     /// The answer has a part that this program does not understand.
     #[error("the answer of the control plane makes no sense")]
     Nonsense(#[source] InvalidMessage),
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct NoConnection(String);
+
+impl NoConnection {
+    /// The innermost cause; those around it only say that there is one.
+    fn new(error: &TransportError) -> Self {
+        let outermost: &dyn std::error::Error = error;
+        let causes = std::iter::successors(Some(outermost), |error| (*error).source());
+        Self(causes.last().map(ToString::to_string).unwrap_or_default())
+    }
 }
 
 impl CallError {
@@ -143,7 +157,7 @@ impl Client {
             .await
             .map_err(|source| CallError::Unreachable {
                 endpoint: address.clone(),
-                source,
+                source: NoConnection::new(&source),
             })?;
         Ok(Self {
             channel,

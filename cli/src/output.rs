@@ -20,7 +20,7 @@ use serde::Serialize;
 pub(crate) use changes::{ChangeView, change_lines};
 pub(crate) use style::{Color, paint};
 pub(crate) use table::Table;
-pub(crate) use time::{ago, local, rfc3339, span};
+pub(crate) use time::{ago, local, local_time, rfc3339, span};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,6 +99,15 @@ impl Output {
     /// Whether the result is for a program, which wants it whole and alone on stdout.
     pub(crate) const fn for_programs(self) -> bool {
         matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// The same output as text for people, whatever format was asked for.
+    pub(crate) const fn for_people(self) -> Self {
+        let format = match self.format {
+            Format::Json | Format::Yaml => Format::Table,
+            people => people,
+        };
+        Self { format, ..self }
     }
 
     /// Whether stderr is shown in colour, and so by a terminal.

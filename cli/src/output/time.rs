@@ -15,11 +15,20 @@ pub(crate) fn rfc3339(unix_ms: i64) -> Option<String> {
 
 /// A moment of the wire, for people: date and time where they are.
 pub(crate) fn local(unix_ms: i64) -> String {
+    here(unix_ms, "%Y-%m-%d %H:%M:%S")
+}
+
+/// A moment of the wire, for people: the time of day where they are.
+pub(crate) fn local_time(unix_ms: i64) -> String {
+    here(unix_ms, "%H:%M:%S")
+}
+
+fn here(unix_ms: i64, format: &str) -> String {
     moment(unix_ms).map_or_else(
         || UNKNOWN.to_owned(),
         |at| {
             let here = at.to_zoned_datetime(TimeZone::system());
-            here.strftime("%Y-%m-%d %H:%M:%S").to_string()
+            here.strftime(format).to_string()
         },
     )
 }
