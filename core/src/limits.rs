@@ -117,6 +117,10 @@ pub const HEADER_BYTES: usize = 64 * 1024;
 pub const HEADERS: usize = 64;
 /// Largest body of a request, in bytes.
 pub const REQUEST_BYTES: usize = 10 * 1024 * 1024;
+/// Deepest nesting of a request's body.
+pub const REQUEST_DEPTH: usize = 64;
+/// Most answers of one request (`n`).
+pub const REQUEST_CHOICES: u32 = 128;
 /// Time for a caller to send the whole body.
 pub const REQUEST_BODY_TIME: Duration = Duration::from_mins(1);
 /// Pause between two parts of a request body.
@@ -150,6 +154,8 @@ pub const UPSTREAM_IDLE_TIME: Duration = Duration::from_secs(30);
 pub const ATTEMPTS: usize = 32;
 /// Longest `Retry-After` for which the same model is tried again.
 pub const RETRY_AFTER_SAME_MODEL: Duration = Duration::from_secs(2);
+/// Longest `Retry-After` that is believed.
+pub const RETRY_AFTER_LONGEST: Duration = Duration::from_hours(24);
 /// First pause before the same model is tried again; doubled each time, with full jitter.
 pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause before the same model is tried again.
@@ -162,3 +168,9 @@ pub const USAGE_QUEUE: usize = 65_536;
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.
 pub const STREAM_TAIL_TIME: Duration = Duration::from_secs(1);
+/// Most tokens of a simulated answer.
+pub const SIMULATED_TOKENS: u32 = 16_384;
+/// Most inputs of one embeddings request that a simulated model answers.
+pub const SIMULATED_INPUTS: usize = 2_048;
+/// Longest vector of a simulated embedding.
+pub const SIMULATED_DIMENSIONS: usize = 3_072;

@@ -16,9 +16,15 @@
 //!   parameters that only tune an answer are dropped by name ([`Encoded::dropped`]).
 //! - Memory is bounded by `agix_core::limits`, whatever a provider sends.
 
+mod anthropic;
+mod estimate;
+mod neutral;
+mod openai;
 mod refused;
 mod request;
 mod simulated;
+mod splice;
+mod sse;
 mod stream;
 
 pub use refused::{Refused, decode_error};
@@ -139,7 +145,10 @@ pub enum BadAnswer {
 
 /// Writes a chat request for `target`.
 pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Ineligible> {
-    todo!()
+    match target.dialect {
+        Dialect::OpenAi => Ok(openai::encode::chat(request, target.model)),
+        Dialect::Anthropic => anthropic::encode(openai::conversation::read(request)?, target),
+    }
 }
 
 /// Writes an embeddings request for `target`.
@@ -147,26 +156,33 @@ pub fn encode_embeddings(
     request: &EmbeddingsRequest,
     target: &Target<'_>,
 ) -> Result<Encoded, Ineligible> {
-    todo!()
+    match target.dialect {
+        Dialect::OpenAi => Ok(openai::encode::embeddings(request, target.model)),
+        Dialect::Anthropic => Err(Ineligible("the target has no embeddings")),
+    }
 }
 
 /// Reads a whole answer to a chat request.
-pub fn decode_answer(
-    dialect: Dialect,
-    request: &ChatRequest,
-    ids: &AnswerIds,
-    body: Bytes,
-) -> Result<Answer, BadAnswer> {
-    todo!()
+pub fn decode_answer(dialect: Dialect, ids: &AnswerIds, body: Bytes) -> Result<Answer, BadAnswer> {
+    match dialect {
+        Dialect::OpenAi => openai::answer::chat(body),
+        Dialect::Anthropic => {
+            let reply = anthropic::read_answer(&body)?;
+            Ok(Answer {
+                body: openai::write::whole(ids, &reply, None),
+                usage: reply.usage,
+                output_bytes: reply.texts.iter().map(|text| text.bytes()).sum(),
+                model: (!reply.model.is_empty()).then(|| reply.model.into_owned()),
+                finish: Some(reply.finish),
+            })
+        }
+    }
 }
 
 /// Reads the answer to an embeddings request.
 pub fn decode_embeddings(dialect: Dialect, body: Bytes) -> Result<Answer, BadAnswer> {
-    todo!()
-}
-
-/// Tokens by the bytes of text that passed, for a provider that reports none. Rather too many than
-/// too few: one token for each 3.3 bytes, rounded up.
-pub fn estimate_usage(input_bytes: u64, output_bytes: u64) -> Usage {
-    todo!()
+    match dialect {
+        Dialect::OpenAi => openai::answer::embeddings(body),
+        Dialect::Anthropic => Err(BadAnswer::Malformed("the provider has no embeddings")),
+    }
 }

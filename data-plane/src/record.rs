@@ -52,20 +52,8 @@ pub(crate) enum Ending {
 }
 
 impl Bill {
-    /// The bill for what the provider reported, or else for an estimate.
-    pub(crate) fn of(
-        target: &Target,
-        reported: Option<Usage>,
-        estimate: impl FnOnce() -> Usage,
-    ) -> Self {
-        match reported {
-            Some(usage) => Self::new(target, usage, UsageSource::Reported),
-            None => Self::new(target, estimate(), UsageSource::Estimated),
-        }
-    }
-
     /// The bill for `usage` at the target's prices.
-    fn new(target: &Target, usage: Usage, source: UsageSource) -> Self {
+    pub(crate) fn of(target: &Target, (usage, source): (Usage, UsageSource)) -> Self {
         let cost = match &target.quote {
             Quote::Priced { tariff, source } => match cost(tariff, &usage) {
                 Ok(amount) => Cost::Known(amount, *source),

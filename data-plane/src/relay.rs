@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep, timeout, timeout_at};
 
 use crate::attempt::Fault;
 use crate::clock::runtime_now;
-use crate::dialect::{StreamDecoder, StreamFault, StreamItem, StreamItemKind, estimate_usage};
+use crate::dialect::{StreamDecoder, StreamFault, StreamItem, StreamItemKind};
 use crate::front::refusal::error_body;
 use crate::plan::Plan;
 use crate::record::{Bill, Ending, Record};
@@ -95,7 +95,9 @@ impl Opening {
                     return Err(Fault::new(Failure::FirstTokenTimeout, message));
                 }
                 Ok(None) => {
-                    decoder.finish().map_err(|fault| stream_fault(&fault))?;
+                    decoder
+                        .finish(&mut items)
+                        .map_err(|fault| stream_fault(&fault))?;
                     return Ok(Self {
                         upstream,
                         decoder,
@@ -179,10 +181,14 @@ impl RelayBody {
                     let message = "the provider's stream broke off";
                     self.fail(&Fault::new(Failure::Truncated, message));
                 }
-                Poll::Ready(None) => match self.decoder.finish() {
-                    Ok(()) => self.complete(),
-                    Err(fault) => self.fail(&stream_fault(&fault)),
-                },
+                Poll::Ready(None) => {
+                    let outcome = self.decoder.finish(&mut self.items);
+                    self.hand_on();
+                    match outcome {
+                        Ok(()) => self.complete(),
+                        Err(fault) => self.fail(&stream_fault(&fault)),
+                    }
+                }
             }
         }
     }
@@ -287,9 +293,7 @@ impl Clockwork {
 impl Ledger {
     fn bill(&self, decoder: &StreamDecoder) -> Option<Bill> {
         let target = self.settings.plan.targets.get(self.settings.target)?;
-        Some(Bill::of(target, decoder.usage(), || {
-            estimate_usage(self.settings.input_bytes, decoder.output_bytes())
-        }))
+        Some(Bill::of(target, decoder.billed(self.settings.input_bytes)))
     }
 
     fn close(&mut self, decoder: &StreamDecoder, ending: Ending) {

@@ -180,9 +180,9 @@ impl Exchange<'_> {
                 let opening = Opening::read(head.body, decoder, bounds.first).await?;
                 Ok(Gain::Stream(Box::new(opening)))
             }
-            Ask::Chat(chat) => {
+            Ask::Chat(_) => {
                 let body = whole(head.body, UPSTREAM_ANSWER_BYTES, bounds).await?;
-                dialect::decode_answer(dialect, chat, &self.answer_ids(), body)
+                dialect::decode_answer(dialect, &self.answer_ids(), body)
                     .map(Gain::Whole)
                     .map_err(bad_answer)
             }
@@ -205,7 +205,7 @@ impl Exchange<'_> {
             .await
             .unwrap_or_default();
         let status = head.status.as_u16();
-        let refused = dialect::decode_error(dialect, status, &head.headers, &body, now);
+        let refused = dialect::decode_error(status, &head.headers, &body, now);
         let fault = Fault::refused(refused);
         let passes = dialect == Dialect::OpenAi && is_json_object(&body);
         Fault {

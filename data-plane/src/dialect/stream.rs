@@ -1,10 +1,15 @@
 //! Relaying a stream: bytes of the provider in, events of the caller's dialect out.
 
+mod outgoing;
+
 use agix_core::failover::Failure;
 use agix_core::usage::Usage;
 use bytes::Bytes;
 
-use crate::dialect::{AnswerIds, ChatRequest, Dialect, Finish, Refused};
+pub(in crate::dialect) use self::outgoing::Outgoing;
+use crate::dialect::openai::relay::Relay;
+use crate::dialect::sse::{Framer, TooLarge};
+use crate::dialect::{AnswerIds, ChatRequest, Dialect, Finish, Refused, anthropic};
 
 /// Part of a stream in the caller's dialect: one or more whole events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +21,7 @@ pub struct StreamItem {
 }
 
 /// What a [`StreamItem`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StreamItemKind {
     /// Only comments: a sign of life, nothing of the answer.
     Idle,
@@ -26,7 +31,7 @@ pub enum StreamItemKind {
     Content,
     /// The usage event a caller asked for, alone, so that something may be added to it.
     Usage,
-    /// The terminator. Nothing follows.
+    /// The terminator, with or without events before it. Nothing follows.
     Done,
 }
 
@@ -47,57 +52,160 @@ pub enum StreamFault {
     Truncated,
 }
 
-impl StreamFault {
-    /// The fault in terms of failover.
-    pub fn failure(&self) -> Failure {
-        todo!()
+/// Reads one stream.
+#[derive(Debug)]
+pub struct StreamDecoder {
+    framer: Framer,
+    reader: Reader,
+    progress: Progress,
+    fault: Option<StreamFault>,
+}
+
+/// What a stream has told so far.
+#[derive(Debug, Default)]
+pub(in crate::dialect) struct Progress {
+    /// The last believable report of usage.
+    pub(in crate::dialect) usage: Option<Usage>,
+    /// Bytes of text that passed.
+    pub(in crate::dialect) output_bytes: u64,
+    /// The model, as the provider names it.
+    pub(in crate::dialect) model: Option<String>,
+    /// Why the first choice ended.
+    pub(in crate::dialect) finish: Option<Finish>,
+    /// Whether the terminator was seen.
+    pub(in crate::dialect) done: bool,
+}
+
+/// The part of a decoder that knows the dialect.
+#[derive(Debug)]
+enum Reader {
+    OpenAi(Relay),
+    Anthropic(Box<anthropic::Translator>),
+}
+
+impl From<TooLarge> for StreamFault {
+    fn from(TooLarge(what): TooLarge) -> Self {
+        Self::TooLarge(what)
     }
 }
 
-/// Reads one stream.
-#[derive(Debug)]
-pub struct StreamDecoder {}
+impl StreamFault {
+    /// The fault in terms of failover.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Refused(refused) => refused.failure(),
+            Self::Malformed(_) => Failure::Malformed,
+            Self::TooLarge(_) => Failure::TooLarge,
+            Self::Truncated => Failure::Truncated,
+        }
+    }
+}
 
 impl StreamDecoder {
     /// A decoder of the answer to `request` by a provider of this dialect.
     pub fn new(dialect: Dialect, request: &ChatRequest, ids: AnswerIds) -> Self {
-        todo!()
+        let asked = request.include_usage();
+        let reader = match dialect {
+            Dialect::OpenAi => Reader::OpenAi(Relay::new(asked)),
+            Dialect::Anthropic => {
+                Reader::Anthropic(Box::new(anthropic::Translator::new(ids, asked)))
+            }
+        };
+        Self {
+            framer: Framer::default(),
+            reader,
+            progress: Progress::default(),
+            fault: None,
+        }
     }
 
     /// Takes the next bytes and appends what may be sent to `out`. After a fault, and after
     /// [`StreamItemKind::Done`], nothing more comes. What is in `out` when a fault is returned came
     /// before it and may be sent.
-    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<StreamItem>) -> Result<(), StreamFault> {
-        todo!()
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<StreamItem>) -> Result<(), StreamFault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let mut outgoing = Outgoing::new(out, chunk.clone());
+        let result = self.read_events(&mut chunk, &mut outgoing);
+        outgoing.flush();
+        result.inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 
-    /// The provider closed the stream. A fault unless the terminator was seen.
-    pub fn finish(&mut self) -> Result<(), StreamFault> {
-        todo!()
+    /// The provider closed the stream. A fault unless the terminator was seen; a terminator whose
+    /// empty line is missing counts, and is appended to `out`.
+    pub fn finish(&mut self, out: &mut Vec<StreamItem>) -> Result<(), StreamFault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        if self.progress.done {
+            return Ok(());
+        }
+        let rest = self.framer.rest();
+        let mut outgoing = Outgoing::new(out, Bytes::new());
+        let result = match &mut self.reader {
+            Reader::OpenAi(relay) => relay.rest(&rest, &mut self.progress, &mut outgoing),
+            Reader::Anthropic(_) if rest.trim_ascii_start().starts_with(b"{") => {
+                Err(not_an_event(&rest))
+            }
+            Reader::Anthropic(_) => Err(StreamFault::Truncated),
+        };
+        outgoing.flush();
+        result.inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 
     /// Whether the terminator was seen: the stream is whole and the connection may be closed.
     pub fn is_done(&self) -> bool {
-        todo!()
+        self.progress.done
     }
 
-    /// What the provider billed, as far as it said so.
+    /// What the provider reported so far, believably. Final once [`StreamDecoder::is_done`].
     pub fn usage(&self) -> Option<Usage> {
-        todo!()
+        self.progress.usage
     }
 
     /// Bytes of text that passed, to estimate tokens where the provider reports none.
     pub fn output_bytes(&self) -> u64 {
-        todo!()
+        self.progress.output_bytes
     }
 
     /// The model that answers, as the provider names it.
     pub fn model(&self) -> Option<&str> {
-        todo!()
+        self.progress.model.as_deref()
     }
 
     /// Why the first choice ended, once it has.
     pub fn finish_reason(&self) -> Option<Finish> {
-        todo!()
+        self.progress.finish
+    }
+
+    fn read_events(
+        &mut self,
+        chunk: &mut Bytes,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        while !self.progress.done {
+            let Some(event) = self.framer.next(chunk)? else {
+                break;
+            };
+            match &mut self.reader {
+                Reader::OpenAi(relay) => relay.read(&event, &mut self.progress, outgoing)?,
+                Reader::Anthropic(translator) => {
+                    translator.read(&event, &mut self.progress, outgoing)?;
+                }
+            }
+        }
+        Ok(())
     }
 }
+
+/// The fault of bytes that are no event: perhaps a whole error answer instead of a stream.
+pub(in crate::dialect) fn not_an_event(bytes: &[u8]) -> StreamFault {
+    match crate::dialect::openai::answer::error_of(bytes) {
+        Some(refused) => StreamFault::Refused(refused),
+        None => StreamFault::Malformed("it is not a stream of events"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

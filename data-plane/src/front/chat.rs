@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
 use crate::attempt::{Answered, Ask, Exchange, Gain};
-use crate::dialect::{ChatRequest, EmbeddingsRequest, estimate_usage};
+use crate::dialect::{ChatRequest, EmbeddingsRequest};
 use crate::front::refusal::{Refusal, tokens_value};
 use crate::front::reply::{Content, Ids};
 use crate::front::{Reply, body, identity};
@@ -182,9 +182,7 @@ fn reply(
         Gain::Whole(answer) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             if let Some(target) = plan.targets.get(place) {
-                let bill = Bill::of(target, answer.usage, || {
-                    estimate_usage(input_bytes, answer.output_bytes)
-                });
+                let bill = Bill::of(target, answer.billed(input_bytes));
                 stamp(&mut headers, &bill);
                 record.bill(place, bill);
             }

@@ -1,0 +1,35 @@
+//! Anthropic's messages.
+//!
+//! | module | direction |
+//! | --- | --- |
+//! | `request` | a conversation to messages |
+//! | `answer` | a whole message back |
+//! | `stream` | a streamed message back |
+//! | `model` | what each generation of models takes |
+//! | `usage` | what is billed |
+
+mod answer;
+mod model;
+mod request;
+mod stream;
+mod usage;
+
+pub(super) use self::answer::read as read_answer;
+pub(super) use self::request::encode;
+pub(super) use self::stream::Translator;
+
+use crate::dialect::Finish;
+
+/// The version of the protocol that requests are written in.
+const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
+
+/// Why a message ended. A reason that only tools have is none that was asked for.
+fn finish(reason: &str) -> Option<Finish> {
+    Some(match reason {
+        "end_turn" | "stop_sequence" => Finish::Stop,
+        "max_tokens" | "model_context_window_exceeded" | "pause_turn" => Finish::Length,
+        "refusal" => Finish::ContentFilter,
+        "tool_use" => return None,
+        _ => Finish::Other,
+    })
+}

@@ -1,0 +1,241 @@
+//! A streamed message, translated event by event.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::answer::Block;
+use super::usage::Report;
+use crate::dialect::neutral::{Step, Text};
+use crate::dialect::openai::write::StreamWriter;
+use crate::dialect::sse::Event;
+use crate::dialect::stream::{Outgoing, Progress, not_an_event};
+use crate::dialect::{AnswerIds, Refused, StreamFault, StreamItemKind};
+
+/// Translates one stream.
+#[derive(Debug)]
+pub(in crate::dialect) struct Translator {
+    ids: AnswerIds,
+    usage_asked: bool,
+    /// Present once the message has begun.
+    writer: Option<StreamWriter>,
+    /// What was reported, until something was that cannot be believed.
+    report: Option<Report>,
+    /// Whether the message said why it ended.
+    ended: bool,
+}
+
+/// The members of an event that some event has.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    content_block: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    delta: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Start<'a> {
+    #[serde(default, borrow)]
+    model: Cow<'a, str>,
+    #[serde(default, borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct ContentDelta<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    text: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta<'a> {
+    #[serde(default, borrow)]
+    stop_reason: Option<Cow<'a, str>>,
+}
+
+impl Translator {
+    /// A translator of a stream that calls itself so.
+    pub(in crate::dialect) fn new(ids: AnswerIds, usage_asked: bool) -> Self {
+        Self {
+            ids,
+            usage_asked,
+            writer: None,
+            report: Some(Report::default()),
+            ended: false,
+        }
+    }
+
+    /// Takes one event.
+    pub(in crate::dialect) fn read(
+        &mut self,
+        event: &[u8],
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        let fields = Event::read(event).map_err(|_| not_an_event(event))?;
+        let data = fields.data.bytes();
+        if data.trim_ascii().is_empty() && fields.name != b"error" {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(data).unwrap_or_default();
+        let is_error = fields.name == b"error";
+        let wire: Wire<'_> = match serde_json::from_str(text) {
+            Ok(wire) if !is_error => wire,
+            Err(_shape) if !is_error => {
+                return Err(StreamFault::Malformed("an event is not a JSON object"));
+            }
+            _ => return Err(StreamFault::Refused(Refused::inside_answer(text))),
+        };
+        match &*wire.kind {
+            "error" => Err(StreamFault::Refused(Refused::inside_answer(text))),
+            "message_start" => self.begin(&wire, progress, outgoing),
+            "content_block_start" => self.begin_block(&wire, progress, outgoing),
+            "content_block_delta" => self.go_on(&wire, progress, outgoing),
+            "message_delta" => self.end(&wire, progress, outgoing),
+            "message_stop" => self.finish(progress, outgoing),
+            // Pings, ends of blocks, and events that are still to be invented.
+            _ => Ok(()),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        wire: &Wire<'_>,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        if self.writer.is_some() {
+            return Err(StreamFault::Malformed("it begins twice"));
+        }
+        let start: Start<'_> = part(wire.message)?;
+        self.note_usage(start.usage, progress);
+        let model = start.model.into_owned();
+        let writer = StreamWriter::new(&self.ids, &model, None, self.usage_asked);
+        writer.write(&Step::Begin, outgoing.buffer(StreamItemKind::Data));
+        self.writer = Some(writer);
+        progress.model = (!model.is_empty()).then_some(model);
+        Ok(())
+    }
+
+    fn begin_block(
+        &self,
+        wire: &Wire<'_>,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        let block: Block<'_> = part(wire.content_block)?;
+        let said = block.said().map_err(StreamFault::Malformed)?;
+        self.say(said, progress, outgoing)
+    }
+
+    fn go_on(
+        &self,
+        wire: &Wire<'_>,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        let delta: ContentDelta<'_> = part(wire.delta)?;
+        let said = match &*delta.kind {
+            "text_delta" => delta.text.and_then(Text::new),
+            "input_json_delta" => {
+                return Err(StreamFault::Malformed(
+                    "it calls a tool that was not offered",
+                ));
+            }
+            // Thinking, signatures and citations are not said to the caller.
+            _ => None,
+        };
+        self.say(said, progress, outgoing)
+    }
+
+    fn say(
+        &self,
+        said: Option<Text<'_>>,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        let writer = self.begun()?;
+        if let Some(text) = said.filter(|text| !text.inner().is_empty()) {
+            progress.output_bytes = progress.output_bytes.saturating_add(text.bytes());
+            writer.write(&Step::Say(text), outgoing.buffer(StreamItemKind::Content));
+        }
+        Ok(())
+    }
+
+    fn end(
+        &mut self,
+        wire: &Wire<'_>,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        self.note_usage(wire.usage, progress);
+        let delta: MessageDelta<'_> = part(wire.delta)?;
+        let writer = self.begun()?;
+        let Some(reason) = delta.stop_reason.filter(|_| !self.ended) else {
+            return Ok(());
+        };
+        let finish = super::finish(&reason).ok_or(StreamFault::Malformed(
+            "it calls a tool that was not offered",
+        ))?;
+        writer.write(&Step::End(finish), outgoing.buffer(StreamItemKind::Content));
+        progress.finish = Some(finish);
+        self.ended = true;
+        Ok(())
+    }
+
+    fn finish(
+        &mut self,
+        progress: &mut Progress,
+        outgoing: &mut Outgoing<'_>,
+    ) -> Result<(), StreamFault> {
+        let writer = self.begun()?;
+        if !self.ended {
+            return Err(StreamFault::Malformed("it does not say why it ended"));
+        }
+        if let Some(event) = progress
+            .usage
+            .as_ref()
+            .and_then(|usage| writer.usage(usage))
+        {
+            outgoing.alone(event, StreamItemKind::Usage);
+        }
+        writer.write(&Step::Done, outgoing.buffer(StreamItemKind::Done));
+        progress.done = true;
+        Ok(())
+    }
+
+    fn begun(&self) -> Result<&StreamWriter, StreamFault> {
+        self.writer
+            .as_ref()
+            .ok_or(StreamFault::Malformed("it goes on before it began"))
+    }
+
+    fn note_usage(&mut self, report: Option<&RawValue>, progress: &mut Progress) {
+        if let Some(raw) = report {
+            let newer = Report::read(raw);
+            self.report = self
+                .report
+                .zip(newer)
+                .map(|(old, new)| old.replaced_by(new));
+            progress.usage = self.report.and_then(Report::usage);
+        }
+    }
+}
+
+/// A part an event of its type must have.
+fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, StreamFault> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+        .ok_or(StreamFault::Malformed(
+            "an event lacks what its type promises",
+        ))
+}
