@@ -1,2 +1,193 @@
-//! placeholder
-fn main() {}
+//! `agix-bench`: what agix costs, next to nginx and to nothing at all, in one run on one machine.
+//!
+//! The process measured has a core to itself; the load and the mock provider share another. See
+//! `bench/README.md` for how to read the tables.
+
+mod awake;
+mod clock;
+mod http1;
+mod load;
+mod process;
+mod provider;
+mod report;
+mod request;
+mod rounds;
+mod stats;
+mod target;
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+
+use crate::process::Core;
+use crate::provider::Provider;
+use crate::rounds::{Measure, Measured, Settings};
+use crate::target::{Kind, Place};
+
+/// Share of time, in percent, that something may have waited for a core before the bench began.
+const QUIET_PERCENT: f64 = 5.0;
+
+/// Measures agix against a direct connection and nginx.
+#[derive(Debug, Parser)]
+#[command(name = "agix-bench", version)]
+struct Args {
+    /// What to measure [default: all]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "MEASURE")]
+    measure: Vec<Measure>,
+    /// Between load and provider [default: all that are installed]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "TARGET")]
+    target: Vec<Kind>,
+    /// Rounds of each measurement
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement, round and target
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Connections under load
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// Events of a stream under load
+    #[arg(long, default_value_t = 100)]
+    events: usize,
+    /// Core of the process measured
+    #[arg(long, default_value_t = 0, value_name = "CORE")]
+    proxy_core: Core,
+    /// Core of load and provider
+    #[arg(long, default_value_t = 1, value_name = "CORE")]
+    load_core: Core,
+    /// Directory of the agix programs [default: that of this program]
+    #[arg(long, value_name = "DIR")]
+    programs: Option<PathBuf>,
+    /// Print every round as JSON instead of tables
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Keep a core awake until standard input closes
+    #[command(hide = true)]
+    Spin,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Output<'a> {
+    settings: &'a Settings,
+    targets: &'a [Measured],
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(Command::Spin) = args.command {
+        awake::spin();
+        return ExitCode::SUCCESS;
+    }
+    match bench(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("agix-bench: {}", with_causes(&*error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(args: Args) -> Result<(), Box<dyn Error>> {
+    // Before any thread: threads and processes started later inherit the core.
+    process::pin_self(args.load_core)?;
+    let settings = Settings {
+        rounds: args.rounds,
+        seconds: args.seconds,
+        connections: args.connections,
+        events: args.events,
+        proxy_core: args.proxy_core,
+        load_core: args.load_core,
+    };
+    if let Some(pressure) = process::other_work().filter(|percent| *percent > QUIET_PERCENT) {
+        say(&format!(
+            "other work waits for a core {pressure:.0} % of the time: figures will be too high"
+        ));
+    }
+    let measures = chosen(args.measure);
+    let mut kinds = chosen(args.target);
+    kinds.retain(|kind| {
+        let installed = kind.is_installed();
+        if !installed {
+            say(&format!("{} is not installed: left out", kind.name()));
+        }
+        installed
+    });
+    let programs = match args.programs {
+        Some(programs) => programs,
+        None => std::env::current_exe()?
+            .parent()
+            .map(PathBuf::from)
+            .unwrap_or_default(),
+    };
+    let dir = tempfile::tempdir()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let measured = runtime.block_on(async {
+        let provider = Provider::start().await?;
+        let place = Place {
+            core: settings.proxy_core,
+            other: settings.load_core,
+            dir: dir.path(),
+            programs: &programs,
+            provider: provider.address,
+        };
+        let mut targets = Vec::new();
+        for kind in kinds {
+            let target = kind.start(&place)?;
+            let process = target.process.as_ref();
+            let id =
+                process.map_or_else(String::new, |process| format!(", process {}", process.id()));
+            say(&format!("{} on {}{id}", kind.name(), target.address));
+            targets.push(target);
+        }
+        let run = rounds::run(&settings, &measures, &mut targets, &place, say);
+        Ok::<_, Box<dyn Error>>(run.await?)
+    })?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&Output {
+            settings: &settings,
+            targets: &measured,
+        })? + "\n"
+    } else {
+        report::tables(&settings, &measured)?
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// An error and its causes, on one line.
+fn with_causes(mut error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    while let Some(cause) = error.source() {
+        error = cause;
+        text.extend([": ", &error.to_string()]);
+    }
+    text
+}
+
+/// What was asked for, or all there is.
+fn chosen<T: clap::ValueEnum + Clone>(asked: Vec<T>) -> Vec<T> {
+    if asked.is_empty() {
+        T::value_variants().to_vec()
+    } else {
+        asked
+    }
+}
+
+/// Tells the person at the terminal.
+fn say(text: &str) {
+    // Nothing is left to do if standard error is closed.
+    writeln!(io::stderr(), "{text}").ok();
+}
