@@ -14,6 +14,7 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod repository;
 pub mod store;
 
 mod incoming;

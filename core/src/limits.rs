@@ -59,6 +59,32 @@ pub const STORE_WATCH_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
 pub const STORE_COMPACT_STEP: u64 = 1_000;
 /// Pause between two compactions; the store's own history reaches back at least this far.
 pub const STORE_COMPACT_INTERVAL: Duration = Duration::from_mins(5);
+/// Smallest part of a stored policy but the last, in bytes.
+pub const CHUNK_LEAST_BYTES: usize = 16 * 1024;
+/// Largest part of a stored policy, in bytes; sealed and uncompressible it fits a value of the store.
+pub const CHUNK_MOST_BYTES: usize = 256 * 1024;
+/// Parts of a stored policy read from the store at once.
+pub const CHUNK_READS: usize = 8;
+/// Tries to make a revision while others make theirs.
+pub const APPLY_ATTEMPTS: usize = 16;
+/// Longest pause between two of them.
+pub const APPLY_PAUSE: Duration = Duration::from_millis(50);
+/// Tries to find out what became of a store transaction without an answer.
+pub const SETTLE_ATTEMPTS: usize = 6;
+/// First pause between two of them; doubled each time.
+pub const SETTLE_PAUSE: Duration = Duration::from_millis(50);
+/// Pause between two looks at the store for what its watch did not tell.
+pub const RECONCILE_INTERVAL: Duration = Duration::from_mins(1);
+/// Pause before a store that failed is read again.
+pub const STORE_RETRY_PAUSE: Duration = Duration::from_secs(1);
+/// Revisions from which deltas to the current one are kept ready; from others snapshots are sent.
+pub const SYNC_DELTAS: usize = 32;
+/// Largest delta, in bytes; a larger one is sent as a snapshot.
+pub const SYNC_DELTA_BYTES: usize = 1024 * 1024;
+/// Most revisions of one page of the history.
+pub const HISTORY_REVISIONS: usize = 500;
+/// Revisions of a page of the history whose length was left open.
+pub const HISTORY_DEFAULT: usize = 20;
 /// Largest gRPC message, in bytes.
 pub const GRPC_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// Largest body of one part of a policy snapshot on the wire, in bytes.

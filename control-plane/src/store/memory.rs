@@ -3,6 +3,7 @@
 
 mod model;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +14,16 @@ use super::{
 };
 
 /// A store in memory.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Memory {
     model: Arc<Mutex<Model>>,
+}
+
+impl fmt::Debug for Memory {
+    /// Without what is stored, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").finish_non_exhaustive()
+    }
 }
 
 impl Memory {

@@ -1,5 +1,7 @@
 //! Reading ranges.
 
+use std::fmt;
+
 use agix_core::limits::STORE_PAGE_ENTRIES;
 use bytes::Bytes;
 
@@ -19,7 +21,7 @@ pub struct RangeRequest {
 }
 
 /// A key and what is stored under it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The key.
     pub key: StoreKey,
@@ -43,6 +45,26 @@ pub struct Page {
     /// Where the range goes on; `None`: nowhere. To go on, read [`KeyRange::starting_at`] this key
     /// at `revision`.
     pub next: Option<StoreKey>,
+}
+
+impl fmt::Debug for Entry {
+    /// Without the value, which may hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            key,
+            value,
+            created,
+            modified,
+            lease,
+        } = self;
+        f.debug_struct("Entry")
+            .field("key", key)
+            .field("value_bytes", &value.len())
+            .field("created", created)
+            .field("modified", modified)
+            .field("lease", lease)
+            .finish()
+    }
 }
 
 impl RangeRequest {

@@ -1,5 +1,7 @@
 //! Transactions: guards and writes.
 
+use std::fmt;
+
 use agix_core::limits::{
     STORE_KEY_BYTES, STORE_TXN_BYTES, STORE_TXN_OPERATIONS, STORE_VALUE_BYTES,
 };
@@ -16,7 +18,7 @@ pub struct Txn {
 }
 
 /// What must be true for a transaction to be carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Guard {
     /// There is no such key.
     Absent(StoreKey),
@@ -29,7 +31,7 @@ pub enum Guard {
 }
 
 /// One change.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Write {
     /// Sets a key.
     Put {
@@ -45,7 +47,6 @@ pub enum Write {
 }
 
 /// What a commit does to a key.
-#[derive(Debug)]
 pub(super) struct Change {
     pub(super) key: StoreKey,
     /// The new value and its lease; `None`: the key goes.
@@ -224,6 +225,30 @@ impl Write {
     pub const fn key(&self) -> &StoreKey {
         match self {
             Self::Put { key, .. } | Self::Delete(key) => key,
+        }
+    }
+}
+
+// Values are left out: they may hold secrets.
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent(key) => write!(f, "Absent({key})"),
+            Self::Created(key, at) => write!(f, "Created({key}, {at})"),
+            Self::Modified(key, at) => write!(f, "Modified({key}, {at})"),
+            Self::Value(key, value) => write!(f, "Value({key}, {} bytes)", value.len()),
+        }
+    }
+}
+
+impl fmt::Debug for Write {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Put { key, value, lease } => {
+                write!(f, "Put({key}, {} bytes, {lease:?})", value.len())
+            }
+            Self::Delete(key) => write!(f, "Delete({key})"),
         }
     }
 }

@@ -33,7 +33,8 @@ const DELETED: u8 = 0;
 const LIVE: u8 = 1;
 
 /// What a commit made of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(test, derive(Debug))]
 pub(super) enum Version {
     /// It took it away.
     Deleted,

@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 /// Every version of every key since the last compaction.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Model {
     head: StoreRevision,
     compacted: StoreRevision,
@@ -27,7 +27,6 @@ pub(super) struct Model {
 /// What a commit made of a key; `None`: it deleted it.
 type Version = Option<Live>;
 
-#[derive(Debug, Clone)]
 struct Live {
     value: Bytes,
     created: StoreRevision,

@@ -1,0 +1,352 @@
+//! Making revisions.
+
+mod prepare;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use agix_core::id::Revision;
+use agix_core::limits::{APPLY_ATTEMPTS, APPLY_PAUSE, STORE_TXN_BYTES, STORE_TXN_OPERATIONS};
+use agix_core::policy::document::SourceFile;
+use agix_core::policy::{Change, Policy};
+use agix_core::time::Wall;
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
+use tracing::info;
+
+use self::prepare::{Difference, Prepared};
+use super::record::{Attempt, Record, encode_head};
+use super::settle::{Settled, settle};
+use super::{ApplyError, LoadError, Published, Repository, RevisionInfo, RollbackError};
+use crate::store::keyspace::{ChunkId, Key};
+use crate::store::{CommitError, Entry, Store, Txn};
+
+/// A policy to be applied.
+#[derive(Debug)]
+pub struct Proposal {
+    /// The policy, checked.
+    pub policy: Arc<Policy>,
+    /// The files it was read from, secrets redacted.
+    pub sources: Vec<SourceFile>,
+    /// How to apply it.
+    pub intent: Intent,
+}
+
+/// Who changes the policy, why, and under which condition.
+#[derive(Debug, Clone)]
+pub struct Intent {
+    /// Who.
+    pub author: String,
+    /// Why.
+    pub message: String,
+    /// When.
+    pub time: Wall,
+    /// Only if this is the current revision; [`Revision::NONE`]: only if there is none.
+    pub expected: Option<Revision>,
+    /// Only say what would happen.
+    pub dry_run: bool,
+}
+
+/// A revision to be taken back.
+#[derive(Debug)]
+pub struct Rollback {
+    /// The revision whose content becomes current again.
+    pub to: Revision,
+    /// How.
+    pub intent: Intent,
+}
+
+/// What became of a proposal.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It is the policy now, or would be.
+    Applied(Applied),
+    /// Another revision than the expected one is current. Nothing was changed.
+    Conflict(Conflict),
+}
+
+/// A policy that was applied.
+#[derive(Debug)]
+pub struct Applied {
+    /// The revision now current.
+    pub current: RevisionInfo,
+    /// The revision before it.
+    pub previous: Revision,
+    /// Whether it was the policy already; then no revision was made.
+    pub unchanged: bool,
+    /// What it changes.
+    pub changes: Vec<Change>,
+}
+
+/// A compare-and-swap that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The revision that should have been current.
+    pub expected: Revision,
+    /// The one that is.
+    pub current: Revision,
+    /// Who made it; empty if there is none.
+    pub current_author: String,
+}
+
+/// What is in the store when a try begins.
+struct Seen {
+    head: Option<Entry>,
+    collection: Option<Entry>,
+    current: Option<Arc<Published>>,
+}
+
+impl<S: Store> Repository<S> {
+    /// Makes a policy the current one, whole or not at all.
+    pub async fn apply(&self, proposal: Proposal) -> Result<Outcome, ApplyError> {
+        self.make_revision(proposal, None).await
+    }
+
+    /// Makes a new revision with the content of an old one.
+    pub async fn rollback(&self, request: Rollback) -> Result<Outcome, RollbackError> {
+        let Rollback { to, intent } = request;
+        let old = self.load(to).await?;
+        let problems = old.policy().check();
+        if !problems.is_empty() {
+            return Err(RollbackError::Refused {
+                revision: to,
+                problems,
+            });
+        }
+        let proposal = Proposal {
+            policy: Arc::clone(old.policy()),
+            sources: self.sources(to).await?,
+            intent,
+        };
+        Ok(self.make_revision(proposal, Some(to)).await?)
+    }
+
+    async fn make_revision(
+        &self,
+        proposal: Proposal,
+        rolled_back_to: Option<Revision>,
+    ) -> Result<Outcome, ApplyError> {
+        let Proposal {
+            policy,
+            sources,
+            intent,
+        } = proposal;
+        let prepared = blocking(move || Prepared::new(policy, sources)).await??;
+        let prepared = Arc::new(prepared);
+        let _writing = self.inner.writing.lock().await;
+        for _ in 0..APPLY_ATTEMPTS {
+            let seen = self.look().await?;
+            if let Some(conflict) = seen.conflict(intent.expected) {
+                return Ok(Outcome::Conflict(conflict));
+            }
+            if let Some(current) = seen.current.as_ref()
+                && current.info().hash == prepared.hash
+            {
+                return Ok(Outcome::Applied(Applied {
+                    current: current.info().clone(),
+                    previous: current.info().revision,
+                    unchanged: true,
+                    changes: Vec::new(),
+                }));
+            }
+            let difference = {
+                let prepared = Arc::clone(&prepared);
+                let current = seen.current.clone();
+                blocking(move || prepared.difference(current.as_deref())).await?
+            };
+            let record = seen.record(&prepared, &difference, &intent, rolled_back_to);
+            let applied = Applied {
+                current: record.info.clone(),
+                previous: seen.revision(),
+                unchanged: false,
+                changes: difference.changes,
+            };
+            if intent.dry_run {
+                return Ok(Outcome::Applied(applied));
+            }
+            if self.commit(&prepared, &seen, &record).await? {
+                self.announce(prepared, record, difference.delta).await;
+                return Ok(Outcome::Applied(applied));
+            }
+            // Whoever lost waits a moment of its own, or the same ones lose again.
+            tokio::time::sleep(APPLY_PAUSE.mul_f64(fastrand::f64())).await;
+        }
+        Err(ApplyError::Contended)
+    }
+
+    async fn look(&self) -> Result<Seen, ApplyError> {
+        // The collection first: one that happens after this is noticed by the guard on it.
+        let collection = self
+            .inner
+            .store
+            .get(&Key::PolicyCollection.encode())
+            .await?;
+        let (head, _) = self.head().await?;
+        let current = self.take_over(head.as_ref()).await?;
+        Ok(Seen {
+            head,
+            collection,
+            current,
+        })
+    }
+
+    /// Writes what is missing, then makes the revision; `false` if somebody else was faster.
+    async fn commit(
+        &self,
+        prepared: &Arc<Prepared>,
+        seen: &Seen,
+        record: &Record,
+    ) -> Result<bool, ApplyError> {
+        let known = seen
+            .current
+            .as_ref()
+            .map(|current| current.chunks().clone());
+        self.write_chunks(prepared, known.unwrap_or_default())
+            .await?;
+        let revision = record.info.revision;
+        let key = Key::PolicyRevision(revision).encode();
+        let head = Key::PolicyHead.encode();
+        let mut txn = Txn::new()
+            .unchanged(&head, seen.head.as_ref())
+            .unchanged(&Key::PolicyCollection.encode(), seen.collection.as_ref())
+            .put(&key, record.encode())
+            .put(&head, encode_head(revision));
+        if let Some(oldest) = revision.number().checked_sub(self.inner.kept) {
+            txn = txn.delete(&Key::PolicyRevision(Revision::new(oldest)).encode());
+        }
+        match settle(&self.inner.store, &txn)
+            .await
+            .map_err(commit_error)?
+        {
+            Settled::Committed(_) => Ok(true),
+            Settled::Refused => Ok(false),
+            Settled::MaybeCommitted => match self.record(revision).await {
+                Ok(found) => Ok(found.attempt == record.attempt),
+                Err(LoadError::NoSuchRevision(_)) => Ok(false),
+                Err(error) => Err(error.into()),
+            },
+        }
+    }
+
+    /// Writes the chunks that are not among `known`.
+    async fn write_chunks(
+        &self,
+        prepared: &Arc<Prepared>,
+        known: BTreeSet<ChunkId>,
+    ) -> Result<(), ApplyError> {
+        let missing = {
+            let prepared = Arc::clone(prepared);
+            blocking(move || prepared.stored_except(known)).await?
+        };
+        let mut batch = Txn::new();
+        let mut bytes = 0_usize;
+        for (id, stored) in missing {
+            let key = Key::PolicyChunk(id).encode();
+            let size = stored.len().saturating_add(key.as_bytes().len());
+            let is_full = bytes.saturating_add(size) > STORE_TXN_BYTES
+                || batch.writes().len() >= STORE_TXN_OPERATIONS;
+            if is_full {
+                self.write_batch(std::mem::take(&mut batch)).await?;
+                bytes = 0;
+            }
+            bytes = bytes.saturating_add(size);
+            batch = batch.put(&key, stored);
+        }
+        self.write_batch(batch).await
+    }
+
+    async fn write_batch(&self, batch: Txn) -> Result<(), ApplyError> {
+        if !batch.writes().is_empty() {
+            // A chunk written twice, or late, is the same chunk: no harm is done.
+            settle(&self.inner.store, &batch)
+                .await
+                .map_err(|error| match error {
+                    CommitError::OutcomeUnknown(failure) => {
+                        ApplyError::Store(CommitError::Unavailable(failure))
+                    }
+                    other => ApplyError::Store(other),
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the new revision current in this process.
+    async fn announce(&self, prepared: Arc<Prepared>, record: Record, delta: Option<Bytes>) {
+        let RevisionInfo {
+            revision, author, ..
+        } = &record.info;
+        info!(%revision, author, "a policy was applied");
+        let base = Revision::new(revision.number().saturating_sub(1));
+        let policy = Arc::clone(&prepared.policy);
+        let published = Published::new(record, policy, prepared.canonical.clone());
+        if let Some(cell) = published.delta_from(base) {
+            cell.get_or_init(|| async { delta }).await;
+        }
+        self.publish(&Arc::new(published));
+    }
+}
+
+impl Seen {
+    fn revision(&self) -> Revision {
+        let current = self.current.as_ref();
+        current.map_or(Revision::NONE, |current| current.info().revision)
+    }
+
+    fn conflict(&self, expected: Option<Revision>) -> Option<Conflict> {
+        let current = self.revision();
+        let expected = expected.filter(|expected| *expected != current)?;
+        let author = self.current.as_ref().map(|it| it.info().author.clone());
+        Some(Conflict {
+            expected,
+            current,
+            current_author: author.unwrap_or_default(),
+        })
+    }
+
+    fn record(
+        &self,
+        prepared: &Prepared,
+        difference: &Difference,
+        intent: &Intent,
+        rolled_back_to: Option<Revision>,
+    ) -> Record {
+        let Difference {
+            changed,
+            removed,
+            total,
+            ..
+        } = *difference;
+        Record {
+            info: RevisionInfo {
+                revision: self.revision().next(),
+                author: intent.author.clone(),
+                message: intent.message.clone(),
+                time: intent.time,
+                hash: prepared.hash,
+                rolled_back_to,
+                changed,
+                removed,
+                total,
+            },
+            policy: prepared.policy_blob.clone(),
+            sources: prepared.sources_blob.clone(),
+            attempt: Attempt(fastrand::u128(..)),
+        }
+    }
+}
+
+fn commit_error(error: CommitError) -> ApplyError {
+    match error {
+        CommitError::OutcomeUnknown(failure) => ApplyError::OutcomeUnknown(failure),
+        other => ApplyError::Store(other),
+    }
+}
+
+/// Runs work that takes long without waiting for anything.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ApplyError> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| ApplyError::Load(LoadError::Interrupted(error)))
+}
