@@ -10,15 +10,15 @@ use crate::limits::{AGENT_NAME_BYTES, MODEL_NAME_BYTES, NAME_BYTES};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidName {
     /// The name is empty.
-    #[error("a {what} must not be empty")]
+    #[error("{what} must not be empty")]
     Empty {
-        /// What the name stands for.
+        /// What the name stands for, with its article.
         what: &'static str,
     },
     /// The name is too long.
-    #[error("a {what} has at most {limit} bytes, this one has {actual}")]
+    #[error("{what} has at most {limit} bytes, this one has {actual}")]
     TooLong {
-        /// What the name stands for.
+        /// What the name stands for, with its article.
         what: &'static str,
         /// The bound.
         limit: usize,
@@ -26,9 +26,9 @@ pub enum InvalidName {
         actual: usize,
     },
     /// The name contains a character outside its alphabet.
-    #[error("a {what} may contain {alphabet}; `{found}` is not one of them")]
+    #[error("{what} may contain {alphabet}; `{found}` is not one of them")]
     Character {
-        /// What the name stands for.
+        /// What the name stands for, with its article.
         what: &'static str,
         /// The alphabet, in words.
         alphabet: &'static str,
@@ -116,29 +116,29 @@ macro_rules! name {
 
 name!(
     /// The name of an agent, as sent in `X-Agent-Name`.
-    AgentName, "agent name", AGENT_NAME_BYTES,
+    AgentName, "an agent name", AGENT_NAME_BYTES,
     "letters, digits, `.`, `_`, `-`, `:` and `@`", "._-:@"
 );
 name!(
     /// The name of a model, as callers and chains write it.
-    ModelName, "model name", MODEL_NAME_BYTES,
+    ModelName, "a model name", MODEL_NAME_BYTES,
     "letters, digits, `.`, `_`, `-`, `:`, `/`, `@` and `+`", "._-:/@+"
 );
 name!(
     /// The name of a provider entry.
-    ProviderName, "provider name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
+    ProviderName, "a provider name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
 );
 name!(
     /// The name of a webhook definition.
-    WebhookName, "webhook name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
+    WebhookName, "a webhook name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
 );
 name!(
     /// The name of a group of agents.
-    GroupName, "group name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
+    GroupName, "a group name", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
 );
 name!(
     /// The identity of a proxy, stable over its restarts.
-    ProxyId, "proxy id", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
+    ProxyId, "a proxy id", NAME_BYTES, "letters, digits, `.`, `_` and `-`", "._-"
 );
 
 /// The number of a policy revision: ordered, never reused, never computed with.

@@ -13,10 +13,16 @@ pub const POLICY_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 pub const POLICY_FILES: usize = 1_024;
 /// Most nodes (scalars, sequences, mappings) of one parsed YAML file.
 pub const POLICY_NODES: usize = 8_000_000;
+/// Most nodes that the aliases of one YAML file stand for when written out.
+pub const POLICY_ALIASED_NODES: usize = 1_000_000;
 /// Deepest nesting of a policy document.
 pub const POLICY_DEPTH: usize = 32;
 /// Most errors reported for one document; beyond that the list says how many were left out.
 pub const POLICY_ERRORS: usize = 200;
+/// Longest line of a document shown with an error, in characters.
+pub const SHOWN_LINE_CHARS: usize = 4_096;
+/// Longest piece of a document quoted in an error, in characters.
+pub const QUOTED_CHARS: usize = 60;
 /// Most targets of one failover chain.
 pub const CHAIN_TARGETS: usize = 16;
 /// Longest name of an agent, in bytes.
@@ -27,6 +33,20 @@ pub const MODEL_NAME_BYTES: usize = 128;
 pub const NAME_BYTES: usize = 64;
 /// Largest prompt template of a webhook, in bytes.
 pub const TEMPLATE_BYTES: usize = 64 * 1024;
+/// Longest address, secret or header value of a document, in bytes.
+pub const REFERENCE_BYTES: usize = 8 * 1024;
+/// Most further headers of one provider.
+pub const PROVIDER_HEADERS: usize = 32;
+/// Most keys of one agent.
+pub const AGENT_KEYS: usize = 64;
+/// Most model patterns of one agent.
+pub const AGENT_MODELS: usize = 256;
+/// Most retries on one model before it is left.
+pub const SAME_MODEL_RETRIES: u32 = 8;
+/// Most further attempts over a whole chain that a policy may ask for.
+pub const MAX_RETRIES: u32 = 31;
+/// Longest span of time that a policy may set.
+pub const LONGEST_SETTING: Duration = Duration::from_hours(24);
 /// Most outcomes of one simulated script.
 pub const SIMULATED_OUTCOMES: usize = 64;
 

@@ -11,6 +11,7 @@ pub mod document;
 mod agent;
 mod changes;
 mod check;
+mod code;
 mod failover;
 mod limits;
 mod observe;
@@ -23,7 +24,7 @@ mod webhook;
 use std::collections::BTreeMap;
 
 pub use agent::{Agent, Identity, KeyHash, ModelPattern};
-pub use changes::changes;
+pub use changes::{changes, fields};
 pub use check::Problem;
 pub use failover::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
 pub use limits::{Budget, Enforcement, OnOutage, RateLimits, TimeZoneName};

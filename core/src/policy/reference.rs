@@ -205,10 +205,9 @@ impl Secret {
             return self.0.to_string();
         }
         let digest = Sha256::digest(self.0.to_string().as_bytes());
+        let digits = digest.iter().take(6).map(|byte| format!("{byte:02x}"));
         let mut shown = String::from("secret:sha256:");
-        for byte in digest.iter().take(6) {
-            shown.push_str(&format!("{byte:02x}"));
-        }
+        shown.extend(digits);
         shown
     }
 }

@@ -266,99 +266,37 @@ impl Policy {
 
     /// What turns this policy into `new`, in the order of a document.
     pub fn delta_to(&self, new: &Self) -> Delta {
+        use Resource as R;
+        use ResourceKey as K;
+
         let mut delta = Delta::default();
         let d = &mut delta;
+        let (a, b) = (self, new);
+        entries(d, &a.providers, &b.providers, R::Provider, K::Provider);
+        entries(d, &a.models, &b.models, R::Model, K::Model);
+        single(d, &a.pricing, &b.pricing, R::Pricing, K::Pricing);
+        single(d, &a.failover, &b.failover, R::Failover, K::Failover);
+        entries(d, &a.chains, &b.chains, R::Chain, K::Chain);
         entries(
             d,
-            &self.providers,
-            &new.providers,
-            Resource::Provider,
-            ResourceKey::Provider,
+            &a.rate_limits,
+            &b.rate_limits,
+            R::RateLimits,
+            K::RateLimits,
         );
-        entries(
-            d,
-            &self.models,
-            &new.models,
-            Resource::Model,
-            ResourceKey::Model,
-        );
+        entries(d, &a.budgets, &b.budgets, R::Budget, K::Budget);
+        entries(d, &a.agents, &b.agents, R::Agent, K::Agent);
+        single(d, &a.identity, &b.identity, R::Identity, K::Identity);
         single(
             d,
-            &self.pricing,
-            &new.pricing,
-            Resource::Pricing,
-            ResourceKey::Pricing,
+            &a.webhook_settings,
+            &b.webhook_settings,
+            R::WebhookSettings,
+            K::WebhookSettings,
         );
-        single(
-            d,
-            &self.failover,
-            &new.failover,
-            Resource::Failover,
-            ResourceKey::Failover,
-        );
-        entries(
-            d,
-            &self.chains,
-            &new.chains,
-            Resource::Chain,
-            ResourceKey::Chain,
-        );
-        entries(
-            d,
-            &self.rate_limits,
-            &new.rate_limits,
-            Resource::RateLimits,
-            ResourceKey::RateLimits,
-        );
-        entries(
-            d,
-            &self.budgets,
-            &new.budgets,
-            Resource::Budget,
-            ResourceKey::Budget,
-        );
-        entries(
-            d,
-            &self.agents,
-            &new.agents,
-            Resource::Agent,
-            ResourceKey::Agent,
-        );
-        single(
-            d,
-            &self.identity,
-            &new.identity,
-            Resource::Identity,
-            ResourceKey::Identity,
-        );
-        single(
-            d,
-            &self.webhook_settings,
-            &new.webhook_settings,
-            Resource::WebhookSettings,
-            ResourceKey::WebhookSettings,
-        );
-        entries(
-            d,
-            &self.webhooks,
-            &new.webhooks,
-            Resource::Webhook,
-            ResourceKey::Webhook,
-        );
-        single(
-            d,
-            &self.audit,
-            &new.audit,
-            Resource::Audit,
-            ResourceKey::Audit,
-        );
-        single(
-            d,
-            &self.tracing,
-            &new.tracing,
-            Resource::Tracing,
-            ResourceKey::Tracing,
-        );
+        entries(d, &a.webhooks, &b.webhooks, R::Webhook, K::Webhook);
+        single(d, &a.audit, &b.audit, R::Audit, K::Audit);
+        single(d, &a.tracing, &b.tracing, R::Tracing, K::Tracing);
         delta
     }
 
@@ -388,6 +326,33 @@ impl Policy {
             Resource::Webhook(name, value) => drop(self.webhooks.insert(name, value)),
             Resource::Audit(value) => self.audit = value,
             Resource::Tracing(value) => self.tracing = value,
+        }
+    }
+
+    /// The resource that `key` names; a single setting is always there.
+    pub fn get(&self, key: &ResourceKey) -> Option<Resource> {
+        fn entry<K: Ord + Clone, V: Clone>(
+            map: &BTreeMap<K, V>,
+            name: &K,
+            resource: fn(K, V) -> Resource,
+        ) -> Option<Resource> {
+            let value = map.get(name)?;
+            Some(resource(name.clone(), value.clone()))
+        }
+        match key {
+            ResourceKey::Provider(name) => entry(&self.providers, name, Resource::Provider),
+            ResourceKey::Model(name) => entry(&self.models, name, Resource::Model),
+            ResourceKey::Pricing => Some(Resource::Pricing(self.pricing)),
+            ResourceKey::Failover => Some(Resource::Failover(self.failover.clone())),
+            ResourceKey::Chain(name) => entry(&self.chains, name, Resource::Chain),
+            ResourceKey::RateLimits(name) => entry(&self.rate_limits, name, Resource::RateLimits),
+            ResourceKey::Budget(name) => entry(&self.budgets, name, Resource::Budget),
+            ResourceKey::Agent(name) => entry(&self.agents, name, Resource::Agent),
+            ResourceKey::Identity => Some(Resource::Identity(self.identity.clone())),
+            ResourceKey::WebhookSettings => Some(Resource::WebhookSettings(self.webhook_settings)),
+            ResourceKey::Webhook(name) => entry(&self.webhooks, name, Resource::Webhook),
+            ResourceKey::Audit => Some(Resource::Audit(self.audit)),
+            ResourceKey::Tracing => Some(Resource::Tracing(self.tracing)),
         }
     }
 

@@ -114,6 +114,27 @@ pub(super) fn built_in_names() -> impl Iterator<Item = &'static str> {
     BUILT_IN.iter().map(|entry| entry.name)
 }
 
+/// The built-in provider of the family that the model name `name` belongs to.
+pub(super) fn by_name(name: &str) -> Option<ProviderName> {
+    let fits = |entry: &&BuiltIn| entry.families.iter().any(|head| name.starts_with(head));
+    let found = BUILT_IN.iter().find(fits)?;
+    ProviderName::new(found.name).ok()
+}
+
+/// What the names of all families begin with.
+pub(super) fn family_heads() -> impl Iterator<Item = &'static str> {
+    BUILT_IN.iter().flat_map(|entry| entry.families).copied()
+}
+
+/// The name under which a model of a family is asked for: OpenAI knows Azure's `gpt-35-turbo` as
+/// `gpt-3.5-turbo`.
+fn upstream_name(name: &str) -> String {
+    match name.strip_prefix("gpt-35-") {
+        Some(rest) => format!("gpt-3.5-{rest}"),
+        None => name.to_owned(),
+    }
+}
+
 impl Policy {
     /// Names of the built-in providers.
     pub fn built_in_providers() -> impl Iterator<Item = ProviderName> {
@@ -128,10 +149,15 @@ impl Policy {
             .or_else(|| built_in(name.as_str()))
     }
 
+    /// Whether there is a provider of that name.
+    pub(super) fn has_provider(&self, name: &str) -> bool {
+        self.providers.contains_key(name) || built_in_names().any(|known| known == name)
+    }
+
     /// Where `model` is served.
     pub fn route(&self, model: &ModelName) -> Result<Route, Unroutable> {
         if let Some(entry) = self.models.get(model) {
-            if self.provider(&entry.provider).is_none() {
+            if !self.has_provider(entry.provider.as_str()) {
                 return Err(Unroutable::UnknownProvider {
                     model: model.clone(),
                     provider: entry.provider.clone(),
@@ -148,7 +174,7 @@ impl Policy {
         }
         if let Some((provider, upstream_model)) = model.as_str().split_once('/')
             && let Ok(provider) = ProviderName::new(provider)
-            && self.provider(&provider).is_some()
+            && self.has_provider(provider.as_str())
             && !upstream_model.is_empty()
         {
             return Ok(Route {
@@ -156,21 +182,81 @@ impl Policy {
                 upstream_model: upstream_model.to_owned(),
             });
         }
-        BUILT_IN
-            .iter()
-            .find(|entry| {
-                entry
-                    .families
-                    .iter()
-                    .any(|head| model.as_str().starts_with(head))
-            })
-            .and_then(|entry| ProviderName::new(entry.name).ok())
-            .map(|provider| Route {
-                provider,
-                upstream_model: model.as_str().to_owned(),
-            })
-            .ok_or_else(|| Unroutable::UnknownModel {
-                model: model.clone(),
-            })
+        let provider = by_name(model.as_str()).ok_or_else(|| Unroutable::UnknownModel {
+            model: model.clone(),
+        })?;
+        Ok(Route {
+            provider,
+            upstream_model: upstream_name(model.as_str()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Model;
+
+    fn route(policy: &Policy, model: &str) -> Result<(String, String), Unroutable> {
+        let route = policy.route(&ModelName::new(model).unwrap())?;
+        Ok((route.provider.to_string(), route.upstream_model))
+    }
+
+    fn model(provider: &str, upstream_model: Option<&str>) -> Model {
+        Model {
+            provider: ProviderName::new(provider).unwrap(),
+            upstream_model: upstream_model.map(ToOwned::to_owned),
+            price: None,
+            context_window: None,
+            max_output_tokens: None,
+            simulate: None,
+        }
+    }
+
+    #[test]
+    fn a_name_without_an_entry_goes_to_its_family() {
+        let policy = Policy::default();
+        for (name, provider, upstream) in [
+            ("gpt-4o", "openai", "gpt-4o"),
+            ("gpt-35-turbo", "openai", "gpt-3.5-turbo"),
+            ("o3-mini", "openai", "o3-mini"),
+            ("claude-opus-4-6", "anthropic", "claude-opus-4-6"),
+            ("deepseek-chat", "deepseek", "deepseek-chat"),
+            ("gemini-2.5-pro", "gemini", "gemini-2.5-pro"),
+            ("ollama/llama3:8b", "ollama", "llama3:8b"),
+            ("openai/gpt-35-turbo", "openai", "gpt-35-turbo"),
+        ] {
+            let expected = Ok((provider.to_owned(), upstream.to_owned()));
+            assert_eq!(route(&policy, name), expected, "{name}");
+        }
+        assert!(matches!(
+            route(&policy, "llama3"),
+            Err(Unroutable::UnknownModel { .. })
+        ));
+        assert!(matches!(
+            route(&policy, "nowhere/llama3"),
+            Err(Unroutable::UnknownModel { .. })
+        ));
+    }
+
+    #[test]
+    fn an_entry_goes_before_the_family() {
+        let mut policy = Policy::default();
+        let mut add = |name, entry| policy.models.insert(ModelName::new(name).unwrap(), entry);
+        add("gpt-35-turbo", model("ollama", None));
+        add("fast", model("anthropic", Some("claude-haiku-4-5")));
+        add("lost", model("nowhere", None));
+        assert_eq!(
+            route(&policy, "gpt-35-turbo"),
+            Ok(("ollama".to_owned(), "gpt-35-turbo".to_owned()))
+        );
+        assert_eq!(
+            route(&policy, "fast"),
+            Ok(("anthropic".to_owned(), "claude-haiku-4-5".to_owned()))
+        );
+        assert!(matches!(
+            route(&policy, "lost"),
+            Err(Unroutable::UnknownProvider { .. })
+        ));
     }
 }

@@ -1,17 +1,100 @@
-//! Diagnostics as text for a terminal.
+//! Diagnostics as text for a terminal, in the form of rustc.
 
-use super::Diagnostic;
+use std::ops::Range;
 
-/// The diagnostics in the form of rustc, and a last line that counts them.
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+
+use super::{Diagnostic, Severity};
+
+/// The diagnostics one below the other, and a last line that counts them. Nothing if there are
+/// none.
 pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
-    let _unused = colour;
-    diagnostics
-        .iter()
-        .map(|diagnostic| format!("{}\n", diagnostic.message))
-        .collect()
+    if diagnostics.is_empty() {
+        return String::new();
+    }
+    let renderer = if colour {
+        Renderer::styled()
+    } else {
+        Renderer::plain()
+    };
+    let mut text = String::new();
+    for diagnostic in diagnostics {
+        text.push_str(&renderer.render(&report(diagnostic)));
+        text.push_str("\n\n");
+    }
+    text.push_str(&summary(diagnostics));
+    text.push('\n');
+    text
 }
 
 /// How many errors and warnings there are: `8 errors, 1 warning`.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
-    format!("{} diagnostics", diagnostics.len())
+    let count = |severity| {
+        let is_it = |diagnostic: &&Diagnostic| diagnostic.severity == severity;
+        diagnostics.iter().filter(is_it).count()
+    };
+    let counts = [
+        (count(Severity::Error), "error"),
+        (count(Severity::Warning), "warning"),
+    ];
+    let some = counts.iter().filter(|(count, _)| *count > 0);
+    let words: Vec<String> = some
+        .map(|(count, what)| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        })
+        .collect();
+    if words.is_empty() {
+        String::from("no errors")
+    } else {
+        words.join(", ")
+    }
 }
+
+fn report(diagnostic: &Diagnostic) -> [Group<'_>; 1] {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let title = level
+        .primary_title(&*diagnostic.message)
+        .id(&*diagnostic.code);
+    let line = usize::try_from(diagnostic.line).unwrap_or(usize::MAX);
+    let group = if line == 0 {
+        Group::with_title(title)
+    } else if diagnostic.source_line.is_empty() {
+        let column = usize::try_from(diagnostic.column).unwrap_or(usize::MAX);
+        let origin = Origin::path(&*diagnostic.file).line(line);
+        title.element(origin.char_column(column))
+    } else {
+        let mark = AnnotationKind::Primary
+            .span(marked(diagnostic))
+            .label(Some(&*diagnostic.path).filter(|path| !path.is_empty()));
+        let snippet = Snippet::source(&*diagnostic.source_line)
+            .line_start(line)
+            .path(&*diagnostic.file)
+            .annotation(mark);
+        title.element(snippet)
+    };
+    [match &diagnostic.help {
+        Some(help) => group.element(Level::HELP.message(&**help)),
+        None => group,
+    }]
+}
+
+/// The marked bytes of the source line.
+fn marked(diagnostic: &Diagnostic) -> Range<usize> {
+    let line = &diagnostic.source_line;
+    let column = usize::try_from(diagnostic.column).unwrap_or(usize::MAX);
+    let length = usize::try_from(diagnostic.length).unwrap_or(usize::MAX);
+    let byte = |character: usize| {
+        line.char_indices()
+            .nth(character)
+            .map_or(line.len(), |(byte, _)| byte)
+    };
+    let first = column.saturating_sub(1);
+    byte(first)..byte(first.saturating_add(length))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! Checks of the failover settings, of budgets and of webhooks.
+
+use super::address;
+use super::{Place, Problems};
+use crate::limits::{LONGEST_SETTING, MAX_RETRIES, SAME_MODEL_RETRIES, TEMPLATE_BYTES};
+use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
+
+impl Policy {
+    pub(super) fn check_failover(&self, problems: &mut Problems) {
+        let settings = &self.failover;
+        let mut check = |field: &str, legal: bool, code, rule: &str| {
+            if !legal {
+                let place = Place::new(&ResourceKey::Failover, field);
+                let name = field.rsplit('.').next().unwrap_or(field);
+                problems.add(&place, code, format!("`{name}` {rule}"));
+            }
+        };
+        let most = settings.max_retries.unwrap_or(0);
+        let rule = format!("must be at most {MAX_RETRIES}");
+        check("max_retries", most <= MAX_RETRIES, code::BAD_NUMBER, &rule);
+        let same = settings.same_model_retries;
+        let rule = format!("must be at most {SAME_MODEL_RETRIES}");
+        let legal = same <= SAME_MODEL_RETRIES;
+        check("same_model_retries", legal, code::BAD_NUMBER, &rule);
+
+        let (times, breaker) = (&settings.timeouts, &settings.breaker);
+        for (field, time) in [
+            ("timeouts.connect", times.connect),
+            ("timeouts.first_token", times.first_token),
+            ("timeouts.idle", times.idle),
+            ("timeouts.total", times.total),
+            ("breaker.window", breaker.window),
+            ("breaker.open", breaker.open),
+            ("breaker.max_open", breaker.max_open),
+        ] {
+            let legal = !time.is_zero() && time <= LONGEST_SETTING;
+            let rule = "must be longer than nothing and at most 24h";
+            check(field, legal, code::BAD_DURATION, rule);
+        }
+        for (field, count) in [
+            ("breaker.consecutive_failures", breaker.consecutive_failures),
+            ("breaker.min_requests", breaker.min_requests),
+        ] {
+            check(
+                field,
+                count > 0,
+                code::BAD_NUMBER,
+                "must be greater than zero",
+            );
+        }
+        let legal = (1..=100).contains(&breaker.error_percent);
+        let rule = "must lie between 1 and 100";
+        check("breaker.error_percent", legal, code::BAD_NUMBER, rule);
+        let legal = breaker.open <= breaker.max_open;
+        let rule = "must not be shorter than `open`";
+        check("breaker.max_open", legal, code::BAD_DURATION, rule);
+    }
+
+    pub(super) fn check_budgets(&self, problems: &mut Problems) {
+        for (agent, budget) in &self.budgets {
+            if budget.daily.is_none() && budget.monthly.is_none() {
+                let key = ResourceKey::Budget(agent.clone());
+                let message = format!("the budget of `{agent}` sets no amount");
+                let help = "write `daily_limit_usd`, `monthly_limit_usd` or both";
+                problems.add_with(&Place::new(&key, ""), code::EMPTY_BUDGET, message, help);
+            }
+        }
+    }
+
+    pub(super) fn check_webhooks(&self, problems: &mut Problems) {
+        for (name, webhook) in &self.webhooks {
+            let key = ResourceKey::Webhook(name.clone());
+            if let Some(model) = &webhook.model {
+                self.check_route(model, &Place::new(&key, "model"), problems);
+            }
+            check_webhook(webhook, &key, problems);
+        }
+    }
+}
+
+fn check_webhook(webhook: &WebhookDefinition, key: &ResourceKey, problems: &mut Problems) {
+    let place = |field| Place::new(key, field);
+    match (&webhook.model, &webhook.prompt_template) {
+        (Some(_), None) => {
+            let message = "`model` is there without `prompt_template`";
+            let help = "write what the model is asked, or leave `model` out for a plain alert";
+            problems.add_with(&place("model"), code::BAD_WEBHOOK, message, help);
+        }
+        (None, Some(_)) => {
+            let message = "`prompt_template` is there without `model`";
+            let help = "name the model that is asked";
+            problems.add_with(&place("prompt_template"), code::BAD_WEBHOOK, message, help);
+        }
+        (None, None) if webhook.callback_url.is_none() => {
+            let message = "the webhook asks no model and calls nobody";
+            let help = "write `callback_url`, or `model` and `prompt_template`";
+            problems.add_with(&place(""), code::BAD_WEBHOOK, message, help);
+        }
+        _ => {}
+    }
+    let template = webhook.prompt_template.as_deref();
+    if template.is_some_and(|text| text.is_empty() || text.len() > TEMPLATE_BYTES) {
+        let message = format!("`prompt_template` must have between 1 and {TEMPLATE_BYTES} bytes");
+        problems.add(&place("prompt_template"), code::TOO_LONG, message);
+    }
+    if let Some(fault) = webhook.callback_url.as_ref().and_then(address::fault) {
+        let message = format!("`callback_url` {fault}");
+        problems.add(&place("callback_url"), code::BAD_ADDRESS, message);
+    }
+}

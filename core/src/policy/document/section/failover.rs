@@ -1,0 +1,135 @@
+//! `failover`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::named;
+use crate::id::ModelName;
+use crate::policy::document::Reader;
+use crate::policy::document::field::{self, Field, Whole};
+use crate::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
+use crate::units::CostRatio;
+
+const STREAM_RESCUE: [(&str, StreamRescue); 3] = [
+    ("off", StreamRescue::Off),
+    ("buffer", StreamRescue::Buffer),
+    ("continue", StreamRescue::Continue),
+];
+const COUNT: Whole = Whole {
+    least: 0,
+    most: 0xFFFF_FFFF,
+};
+
+pub(super) fn read(
+    parts: &[Field<'_, '_>],
+    reader: &mut Reader<'_>,
+) -> (FailoverSettings, BTreeMap<ModelName, Chain>) {
+    let keys = [
+        "max_retries",
+        "chains",
+        "same_model_retries",
+        "max_cost_ratio",
+        "timeouts",
+        "stream_rescue",
+        "breaker",
+    ];
+    let [
+        max_retries,
+        chains,
+        same_model_retries,
+        ratio,
+        timeouts,
+        rescue,
+        breaker,
+    ] = field::record(parts, reader, keys);
+    let default = FailoverSettings::default();
+    let settings = FailoverSettings {
+        max_retries: max_retries.and_then(|field| field.whole_u32(reader, COUNT)),
+        same_model_retries: same_model_retries
+            .and_then(|field| field.whole_u32(reader, COUNT))
+            .unwrap_or(default.same_model_retries),
+        max_cost_ratio: ratio.and_then(|field| {
+            let ratio = field.decimal(reader)?;
+            field.number(reader, CostRatio::from_decimal(ratio))
+        }),
+        timeouts: timeouts
+            .and_then(|field| read_timeouts(&field, reader))
+            .unwrap_or_default(),
+        stream_rescue: rescue
+            .and_then(|field| field.choice(reader, &STREAM_RESCUE))
+            .unwrap_or_default(),
+        breaker: breaker
+            .and_then(|field| read_breaker(&field, reader))
+            .unwrap_or_default(),
+    };
+    let fields = chains.map_or_else(Vec::new, |chains| vec![chains]);
+    let fields = field::entries(&fields, reader);
+    (settings, named(&fields, reader, chain))
+}
+
+fn read_timeouts(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Timeouts> {
+    let keys = ["connect", "first_token", "idle", "total"];
+    let [connect, first_token, idle, total] = field.record(reader, keys)?;
+    let default = Timeouts::default();
+    let mut time = |field, default| time(field, default, reader);
+    Some(Timeouts {
+        connect: time(connect, default.connect),
+        first_token: time(first_token, default.first_token),
+        idle: time(idle, default.idle),
+        total: time(total, default.total),
+    })
+}
+
+fn read_breaker(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<BreakerSettings> {
+    let keys = [
+        "consecutive_failures",
+        "error_percent",
+        "min_requests",
+        "window",
+        "open",
+        "max_open",
+    ];
+    let [failures, percent, requests, window, open, max_open] = field.record(reader, keys)?;
+    let default = BreakerSettings::default();
+    let mut count = |field: Option<Field<'_, '_>>, default| {
+        field
+            .and_then(|field| field.whole_u32(reader, Whole::LIMIT))
+            .unwrap_or(default)
+    };
+    let consecutive_failures = count(failures, default.consecutive_failures);
+    let min_requests = count(requests, default.min_requests);
+    let percentage = Whole {
+        least: 1,
+        most: 100,
+    };
+    let error_percent = percent
+        .and_then(|field| field.whole(reader, percentage))
+        .and_then(|percent| u8::try_from(percent).ok())
+        .unwrap_or(default.error_percent);
+    let mut time = |field, default| time(field, default, reader);
+    Some(BreakerSettings {
+        consecutive_failures,
+        error_percent,
+        min_requests,
+        window: time(window, default.window),
+        open: time(open, default.open),
+        max_open: time(max_open, default.max_open),
+    })
+}
+
+fn time(field: Option<Field<'_, '_>>, default: Duration, reader: &mut Reader<'_>) -> Duration {
+    field
+        .and_then(|field| field.duration(reader, false))
+        .unwrap_or(default)
+}
+
+/// Reads a chain. A target that cannot be read gets a stand-in, so that the others keep their
+/// places and are checked.
+fn chain(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Chain> {
+    let items = field.items(reader)?;
+    let stand_in = |index: usize| ModelName::new(&format!("openai/target-{index}")).ok();
+    let target =
+        |(index, item): (usize, &Field<'_, '_>)| item.name(reader).or_else(|| stand_in(index));
+    let targets = items.iter().enumerate().filter_map(target).collect();
+    Some(Chain { targets })
+}
