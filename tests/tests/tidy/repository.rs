@@ -136,7 +136,7 @@ impl File {
         };
         text.lines()
             .zip(text.lines().skip(1))
-            .filter(|(attribute, _)| *attribute == "#[cfg(test)]")
+            .filter(|(line, _)| line.starts_with("#[cfg(") && line.contains("test"))
             .filter_map(|(_, line)| line.rsplit_once("mod ")?.1.strip_suffix(';'))
             .map(|name| format!("{folder}/{name}.rs"))
             .collect()
