@@ -11,6 +11,7 @@
 //! | [`id`] | checked names of agents, models, providers, proxies |
 //! | [`time`] | instants handed in by the drivers |
 //! | [`backoff`] | pauses between tries |
+//! | [`causes`] | an error with its causes, as text |
 //! | [`policy`] | the policy document: model, parsing, checks, differences |
 //! | [`price`] | what a model costs, and the cost of one call |
 //! | [`usage`] | tokens of a call and the record of a finished request |
@@ -27,6 +28,7 @@
 )]
 
 pub mod backoff;
+pub mod causes;
 pub mod failover;
 pub mod id;
 pub mod limits;

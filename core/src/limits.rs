@@ -131,6 +131,12 @@ pub const SYNC_SILENCE: Duration = Duration::from_secs(10);
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause before a proxy connects again.
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(10);
+/// Time to connect to a control plane.
+pub const CONTROL_CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Pause between two pings on a connection between a proxy and a control plane.
+pub const CONTROL_KEEPALIVE: Duration = Duration::from_secs(10);
+/// Time the other side of such a connection has to answer a ping.
+pub const CONTROL_KEEPALIVE_TIME: Duration = Duration::from_secs(5);
 /// How long a proxy that left stays in the fleet list.
 pub const FLEET_MEMORY: Duration = Duration::from_mins(15);
 

@@ -11,6 +11,7 @@ use agix_core::policy::{Policy, Problem};
 use agix_core::price::Catalogue;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -19,7 +20,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::listener;
 use crate::metrics::Metrics;
-use crate::policy_sync::{self, Load, SyncConfig};
+use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
 use crate::shared::{BodyMemory, Shared};
 use crate::snapshot::Compiled;
 use crate::upstream;
@@ -164,12 +165,24 @@ fn keep_policy_current(
         in_flight: u64::try_from(source.metrics.in_flight.get()).unwrap_or(0),
         requests_total: source.metrics.total.get(),
     };
+    let (status, told) = watch::channel(SyncStatus::new());
+    tasks.spawn(count_connected(Arc::clone(shared), told));
     tasks.spawn(policy_sync::run(
         sync,
         Arc::new(install),
         Arc::new(load),
+        status,
         stop.clone(),
     ));
+}
+
+/// Keeps the gauge of the control plane true, until the sync ends.
+async fn count_connected(shared: Arc<Shared>, mut status: watch::Receiver<SyncStatus>) {
+    while status.changed().await.is_ok() {
+        let connected = status.borrow_and_update().is_connected();
+        let gauge = &shared.metrics.control_plane_connected;
+        gauge.set(i64::from(connected));
+    }
 }
 
 /// Makes a policy the one that new requests use, or says what stands in the way.

@@ -38,7 +38,7 @@ impl NackReason {
             )
         };
         Self::whole(
-            "AGX0901",
+            "AGX0911",
             message,
             "the control plane's store was replaced or restored from a backup; apply the wanted \
              policy again, so that it gets a newer revision",
@@ -48,7 +48,7 @@ impl NackReason {
     /// The update could not be read.
     pub(super) fn unreadable(cause: &str) -> Self {
         Self::whole(
-            "AGX0902",
+            "AGX0912",
             format!("the update cannot be read: {cause}"),
             "bring the proxy to the version of the control plane",
         )
@@ -57,7 +57,7 @@ impl NackReason {
     /// The update was read as something else than what the control plane meant.
     pub(super) fn not_understood() -> Self {
         Self::whole(
-            "AGX0903",
+            "AGX0913",
             "the policy has another hash on the proxy than on the control plane: it holds settings \
              the proxy does not know"
                 .to_owned(),

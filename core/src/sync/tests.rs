@@ -4,8 +4,34 @@
 mod text;
 mod world;
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 use world::{Action, World};
+
+use super::{Nonce, Offer, PolicyHash, Version};
+use crate::id::Revision;
+use crate::time::Mono;
+
+/// The version of a revision in a history without surprises.
+pub(super) fn version(revision: u64) -> Version {
+    let byte = u8::try_from(revision).unwrap();
+    Version {
+        revision: Revision::new(revision),
+        hash: PolicyHash::from_bytes([byte; 32]),
+    }
+}
+
+pub(super) fn offer(nonce: u64, revision: u64) -> Offer {
+    Offer {
+        nonce: Nonce::new(nonce),
+        version: version(revision),
+    }
+}
+
+pub(super) fn at(millis: u64) -> Mono {
+    Mono::default().after(Duration::from_millis(millis))
+}
 
 fn actions() -> impl Strategy<Value = Vec<Action>> {
     let action = prop_oneof![

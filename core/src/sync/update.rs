@@ -1,6 +1,7 @@
 //! From the bytes of an update to a policy that may be put in force.
 
-use crate::policy::{Delta, Policy};
+use crate::causes::with_causes;
+use crate::policy::{Delta, Policy, Problem};
 use crate::sync::{NackReason, PolicyHash, Version};
 
 /// The meaning of the bytes on the stream.
@@ -77,16 +78,8 @@ impl Received {
     }
 }
 
-impl From<Vec<crate::policy::Problem>> for Rejected {
-    fn from(problems: Vec<crate::policy::Problem>) -> Self {
+impl From<Vec<Problem>> for Rejected {
+    fn from(problems: Vec<Problem>) -> Self {
         Self::Refused(problems.into_iter().map(NackReason::from).collect())
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
 }

@@ -2,26 +2,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::id::Revision;
+use crate::sync::tests::{at, offer, version};
 use crate::sync::{Nonce, PolicyHash};
-
-fn version(revision: u64) -> Version {
-    let byte = u8::try_from(revision).unwrap();
-    Version {
-        revision: Revision::new(revision),
-        hash: PolicyHash::from_bytes([byte; 32]),
-    }
-}
-
-fn at(millis: u64) -> Mono {
-    Mono::default().after(Duration::from_millis(millis))
-}
-
-fn offer(nonce: u64, revision: u64) -> Offer {
-    Offer {
-        nonce: Nonce::new(nonce),
-        version: version(revision),
-    }
-}
 
 fn part(offer: Offer, content: &str, last: bool) -> ClientInput {
     let content = content.as_bytes().to_vec();
@@ -191,7 +173,7 @@ fn an_older_policy_and_another_of_the_same_number_are_refused() {
             panic!("{effects:?}");
         };
         assert_eq!(reasons[0].message, says);
-        assert_eq!(reasons[0].code, "AGX0901");
+        assert_eq!(reasons[0].code, "AGX0911");
         assert_eq!(session.applied(), Some(version(9)));
     }
 }

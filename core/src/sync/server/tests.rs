@@ -1,19 +1,6 @@
-use std::time::Duration;
-
 use super::*;
 use crate::sync::PolicyHash;
-
-fn version(revision: u64) -> Version {
-    let byte = u8::try_from(revision).unwrap();
-    Version {
-        revision: Revision::new(revision),
-        hash: PolicyHash::from_bytes([byte; 32]),
-    }
-}
-
-fn at(millis: u64) -> Mono {
-    Mono::default().after(Duration::from_millis(millis))
-}
+use crate::sync::tests::{at, offer, version};
 
 fn hello(applied: Option<Version>, recall: Recall) -> ServerInput {
     ServerInput::Hello { applied, recall }
@@ -43,13 +30,6 @@ fn delta(nonce: u64, base: u64, revision: u64) -> ServerEffect {
     ServerEffect::Send {
         offer: offer(nonce, revision),
         update,
-    }
-}
-
-fn offer(nonce: u64, revision: u64) -> Offer {
-    Offer {
-        nonce: Nonce::new(nonce),
-        version: version(revision),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A codec of plain text: policies of rate limits only, one line for each agent.
 
+use std::fmt::Write as _;
+
 use sha2::{Digest as _, Sha256};
 
 use crate::id::AgentName;
@@ -38,10 +40,10 @@ fn lines(upserts: &[Resource], removals: &[ResourceKey]) -> Vec<u8> {
             panic!("{resource:?}");
         };
         let limit = limits.requests_per_minute.unwrap().get();
-        text.push_str(&format!("+{name}={limit}\n"));
+        writeln!(text, "+{name}={limit}").unwrap();
     }
     for key in removals {
-        text.push_str(&format!("-{}\n", key.name()));
+        writeln!(text, "-{}", key.name()).unwrap();
     }
     text.into_bytes()
 }
@@ -60,11 +62,9 @@ impl Codec for TextCodec {
         for line in String::from_utf8_lossy(bytes).lines() {
             let refused = || NotText(line.to_owned());
             if let Some((name, limit)) = line.strip_prefix('+').and_then(|it| it.split_once('=')) {
-                let legal = AgentName::new(name).is_ok() && limit.parse::<u32>().is_ok();
-                if !legal {
-                    return Err(refused());
-                }
-                delta.upserts.push(resource(name, limit.parse().unwrap()));
+                let limit = limit.parse().map_err(|_refused| refused())?;
+                AgentName::new(name).map_err(|_refused| refused())?;
+                delta.upserts.push(resource(name, limit));
             } else if let Some(name) = line.strip_prefix('-') {
                 let name = AgentName::new(name).map_err(|_refused| refused())?;
                 delta.removals.push(ResourceKey::RateLimits(name));

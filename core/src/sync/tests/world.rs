@@ -19,7 +19,7 @@ const REMEMBERED: usize = 3;
 /// Bytes of one part of a snapshot.
 const PART: usize = 3;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Action {
     /// The operator applies a policy the proxy takes.
     Apply { agent: u32, limit: u32 },
@@ -56,6 +56,12 @@ pub(super) struct Counts {
     pub(super) ahead: u32,
 }
 
+/// A stream asked for, and what its hello claims.
+#[derive(Debug)]
+struct Asked {
+    applied: Option<Version>,
+}
+
 #[derive(Debug)]
 pub(super) struct World {
     now: Mono,
@@ -68,7 +74,7 @@ pub(super) struct World {
     /// Whether its deltas never lead where they should.
     broken_deltas: bool,
     // The link.
-    asked: Option<Option<Version>>,
+    asked: Option<Asked>,
     to_server: VecDeque<ProxyMessage>,
     to_proxy: VecDeque<ServerMessage>,
     careless: bool,
@@ -196,7 +202,7 @@ impl World {
     }
 
     fn open(&mut self, careless: bool) {
-        let Some(applied) = self.asked.take() else {
+        let Some(Asked { applied }) = self.asked.take() else {
             return;
         };
         self.careless = careless;
@@ -357,7 +363,7 @@ impl World {
                         applied.is_none() || applied == self.in_force(),
                         "a false hello"
                     );
-                    self.asked = Some(applied);
+                    self.asked = Some(Asked { applied });
                 }
                 ClientEffect::Disconnect(fault) => {
                     let broken = [Fault::Silent, Fault::ConnectTimeout, Fault::Mismatch];
