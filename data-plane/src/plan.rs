@@ -196,3 +196,6 @@ fn mark_too_dear(targets: &mut [Target], compiled: &Compiled) {
         target.too_dear = rate(target).is_some_and(|dear| dear.saturating_mul(1_000) > bound);
     }
 }
+
+#[cfg(test)]
+mod tests;

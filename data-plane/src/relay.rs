@@ -338,3 +338,52 @@ fn with_cost(event: Bytes, bill: Option<Bill>) -> Bytes {
     priced.extend_from_slice(members);
     priced.freeze()
 }
+
+#[cfg(test)]
+mod tests {
+    use agix_core::units::NanoUsd;
+    use agix_core::usage::{PriceSource, Usage, UsageSource};
+
+    use super::*;
+
+    fn bill(cost: Cost) -> Option<Bill> {
+        Some(Bill {
+            usage: Usage::default(),
+            source: UsageSource::Reported,
+            cost,
+        })
+    }
+
+    fn priced(event: &'static str, cost: Cost) -> String {
+        let bytes = with_cost(Bytes::from_static(event.as_bytes()), bill(cost));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    const EVENT: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
+
+    #[test]
+    fn the_usage_event_tells_the_cost() {
+        let cost = Cost::Known(NanoUsd::from_nanos(1_250_000), PriceSource::Catalogue);
+        assert_eq!(
+            priced(EVENT, cost),
+            "data: {\"choices\":[],\"usage\":{\"cost_usd\":0.00125,\"prompt_tokens\":1}}\n\n"
+        );
+    }
+
+    #[test]
+    fn an_unknown_cost_is_not_told_as_zero() {
+        assert_eq!(priced(EVENT, Cost::Unknown), EVENT);
+    }
+
+    #[test]
+    fn an_event_of_another_shape_passes_as_it_is() {
+        let cost = Cost::Known(NanoUsd::from_nanos(1), PriceSource::Catalogue);
+        for event in [
+            "data: {\"usage\":null}\n\n",
+            "data: {\"usage\": {} }\n\n",
+            "data: x\n\n",
+        ] {
+            assert_eq!(priced(event, cost), event);
+        }
+    }
+}

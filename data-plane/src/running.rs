@@ -3,25 +3,23 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use agix_core::id::{ProxyId, Revision};
 use agix_core::policy::{Policy, Problem};
 use agix_core::price::Catalogue;
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
-use crate::clock::{self, Clock};
+use crate::clock;
 use crate::config::Config;
 use crate::listener;
-use crate::metrics::Metrics;
 use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
-use crate::shared::{BodyMemory, Shared};
+use crate::shared::Shared;
 use crate::snapshot::Compiled;
 use crate::upstream;
 use crate::worker::{Pool, Threads};
@@ -76,15 +74,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let catalogue = tokio::task::spawn_blocking(Catalogue::bundled)
         .await
         .map_err(|error| StartError::Workers(std::io::Error::other(error)))?;
-    let shared = Arc::new(Shared {
-        compiled: ArcSwap::from_pointee(Compiled::empty()),
-        catalogue: Arc::new(catalogue),
-        clock: Clock::start(),
-        metrics: Metrics::new(),
-        sink: Arc::clone(&config.sink),
-        draining: AtomicBool::new(false),
-        bodies: BodyMemory::default(),
-    });
+    let shared = Arc::new(Shared::new(catalogue, Arc::clone(&config.sink)));
     let drain = CancellationToken::new();
     let stop = CancellationToken::new();
     let workers = config

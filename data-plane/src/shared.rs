@@ -32,12 +32,27 @@ impl UsageSink for NoSink {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) compiled: ArcSwap<Compiled>,
-    pub(crate) catalogue: Arc<Catalogue>,
+    pub(crate) catalogue: Catalogue,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) sink: Arc<dyn UsageSink>,
     pub(crate) draining: AtomicBool,
     pub(crate) bodies: BodyMemory,
+}
+
+impl Shared {
+    /// A proxy without a policy.
+    pub(crate) fn new(catalogue: Catalogue, sink: Arc<dyn UsageSink>) -> Self {
+        Self {
+            compiled: ArcSwap::from_pointee(Compiled::empty()),
+            catalogue,
+            clock: Clock::start(),
+            metrics: Metrics::new(),
+            sink,
+            draining: AtomicBool::new(false),
+            bodies: BodyMemory::default(),
+        }
+    }
 }
 
 /// The memory that request bodies hold together, bounded by [`REQUEST_BYTES_TOTAL`].
