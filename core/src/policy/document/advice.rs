@@ -9,7 +9,7 @@ use crate::policy::{Api, BreakerSettings, Policy, RateLimits, ResourceKey, Strea
 use crate::units::MoneyLimit;
 
 /// Settings that this version keeps, shows and sends to the proxies, but does not carry out.
-const NOT_IN_FORCE: [NotInForce; 9] = [
+const NOT_IN_FORCE: [NotInForce; 7] = [
     NotInForce {
         section: "failover",
         field: "stream_rescue",
@@ -33,18 +33,6 @@ const NOT_IN_FORCE: [NotInForce; 9] = [
         field: "",
         is_set: |policy| !policy.budgets.is_empty(),
         instead: "costs are only reported",
-    },
-    NotInForce {
-        section: "agents",
-        field: "",
-        is_set: |policy| !policy.agents.is_empty(),
-        instead: "every caller may use every model",
-    },
-    NotInForce {
-        section: "identity",
-        field: "require_key",
-        is_set: |policy| policy.identity.require_key,
-        instead: "callers are told apart by `X-Agent-Name` alone",
     },
     NotInForce {
         section: "webhooks",
