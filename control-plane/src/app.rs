@@ -1,19 +1,33 @@
 //! The parts of a control plane put together, started and stopped.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use agix_core::limits::{
-    CONTROL_DRAIN_TIME, GRPC_KEEPALIVE_INTERVAL, GRPC_KEEPALIVE_TIMEOUT, GRPC_STREAMS,
+    CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, GRPC_HEADER_BYTES,
+    GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES,
 };
+use agix_proto::v1::fleet_server::FleetServer;
+use agix_proto::v1::policy_admin_server::PolicyAdminServer;
+use agix_proto::v1::policy_sync_server::PolicySyncServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::fleet::Fleet;
+use crate::grpc::{Admin, FleetService, Sync};
+use crate::housekeeping;
 use crate::incoming::connections;
+use crate::repository::{LoadError, Repository};
+use crate::store::{AnyStore, OpenError};
 
 /// A control plane that is up.
 #[derive(Debug)]
@@ -35,9 +49,24 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The current policy cannot be read.
+    #[error("the current policy cannot be read")]
+    Policy(#[source] LoadError),
     /// The compiled descriptors of the protocol cannot be served.
     #[error("the reflection service cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
+}
+
+/// The parts that make up the services.
+struct Parts {
+    repository: Repository<AnyStore>,
+    fleet: Arc<Fleet>,
+    clock: Clock,
+    tasks: TaskTracker,
+    shutdown: CancellationToken,
 }
 
 /// Starts a control plane. When this returns, it is listening and has read its store.
@@ -52,32 +81,125 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .await
         .map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(agix_proto::DESCRIPTORS)
-        .build_v1()
-        .map_err(StartError::Reflection)?;
-    let (_health, health_service) = tonic_health::server::health_reporter();
-
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(GRPC_KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(GRPC_KEEPALIVE_TIMEOUT))
-        .max_concurrent_streams(GRPC_STREAMS)
-        .add_service(health_service)
-        .add_service(reflection)
-        .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
+    let store = AnyStore::open(&config.store).await?;
+    let repository = Repository::open(store.clone())
+        .await
+        .map_err(StartError::Policy)?;
+    let clock = Clock::start();
     let tasks = TaskTracker::new();
+    tasks.spawn({
+        let (repository, shutdown) = (repository.clone(), shutdown.clone());
+        async move { repository.follow(shutdown).await }
+    });
+    tasks.spawn(housekeeping::run(
+        store,
+        repository.clone(),
+        shutdown.clone(),
+    ));
+    let parts = Parts {
+        repository,
+        fleet: Fleet::new(clock),
+        clock,
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let revision = parts
+        .repository
+        .current()
+        .map(|it| it.info().revision.number());
+    let (health, routes) = parts.services(config.store.kind()).await?;
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(CONTROL_KEEPALIVE))
+        .http2_keepalive_timeout(Some(CONTROL_KEEPALIVE_TIME))
+        .http2_max_header_list_size(GRPC_HEADER_BYTES)
+        .max_concurrent_streams(GRPC_STREAMS)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
     tasks.spawn(async move {
         if let Err(error) = server.await {
-            error!(%error, "the gRPC server failed");
+            let error: &dyn Error = &error;
+            error!(error, "the gRPC server failed");
+        }
+    });
+    tasks.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            shutdown.cancelled().await;
+            not_serving(&health).await;
         }
     });
     tasks.close();
-    info!(%address, store = %config.store, "the control plane is up");
+    info!(%address, store = %config.store, revision, "the control plane is up");
     Ok(Running {
         address,
         shutdown,
         tasks,
     })
+}
+
+impl Parts {
+    /// All services, and the switch of the health service.
+    async fn services(
+        self,
+        store_kind: &'static str,
+    ) -> Result<(HealthReporter, Routes), StartError> {
+        let Self {
+            repository,
+            fleet,
+            clock,
+            tasks,
+            shutdown,
+        } = self;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(agix_proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(StartError::Reflection)?;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health
+            .set_serving::<PolicyAdminServer<Admin<AnyStore>>>()
+            .await;
+        health
+            .set_serving::<PolicySyncServer<Sync<AnyStore>>>()
+            .await;
+        health
+            .set_serving::<FleetServer<FleetService<AnyStore>>>()
+            .await;
+        let admin = Admin::new(repository.clone(), clock, shutdown.clone());
+        let sync = Sync::new(
+            repository.clone(),
+            Arc::clone(&fleet),
+            clock,
+            tasks,
+            shutdown,
+        );
+        let fleet = FleetService::new(repository, fleet, store_kind, clock.wall());
+        let mut routes = Routes::builder();
+        routes
+            .add_service(health_service)
+            .add_service(reflection)
+            .add_service(
+                PolicyAdminServer::new(admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
+            )
+            .add_service(PolicySyncServer::new(sync).max_decoding_message_size(PROXY_MESSAGE_BYTES))
+            .add_service(FleetServer::new(fleet).max_decoding_message_size(GRPC_MESSAGE_BYTES));
+        Ok((health, routes.routes()))
+    }
+}
+
+async fn not_serving(health: &HealthReporter) {
+    health
+        .set_service_status("", tonic_health::ServingStatus::NotServing)
+        .await;
+    health
+        .set_not_serving::<PolicyAdminServer<Admin<AnyStore>>>()
+        .await;
+    health
+        .set_not_serving::<PolicySyncServer<Sync<AnyStore>>>()
+        .await;
+    health
+        .set_not_serving::<FleetServer<FleetService<AnyStore>>>()
+        .await;
 }
 
 impl Running {

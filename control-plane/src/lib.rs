@@ -5,6 +5,10 @@
 //! | [`app`] | the parts put together, started and stopped |
 //! | [`config`] | what a control plane is started with |
 //! | [`clock`] | the only reader of clocks |
+//! | [`store`] | a revisioned key-value store: its contract and its backends |
+//! | [`repository`] | the revisions of the policy, in a store |
+//! | [`fleet`] | the proxies, from what their streams say |
+//! | `grpc` | the services: administration, policy streams, the fleet |
 //!
 //! Rules of this crate:
 //! - The gRPC services parse, call and encode; rules are in `agix_core`.
@@ -14,10 +18,14 @@
 pub mod app;
 pub mod clock;
 pub mod config;
+pub mod fleet;
 pub mod repository;
 pub mod store;
 
+mod grpc;
+mod housekeeping;
 mod incoming;
+mod zones;
 
 pub use app::{Running, StartError, start};
 pub use config::{Config, InvalidStoreSpec, StoreSpec};

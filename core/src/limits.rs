@@ -102,7 +102,7 @@ pub const SYNC_DELTAS: usize = 32;
 /// Largest delta, in bytes; a larger one is sent as a snapshot.
 pub const SYNC_DELTA_BYTES: usize = 1024 * 1024;
 /// Most revisions of one page of the history.
-pub const HISTORY_REVISIONS: usize = 500;
+pub const HISTORY_REVISIONS: usize = POLICY_REVISIONS;
 /// Revisions of a page of the history whose length was left open.
 pub const HISTORY_DEFAULT: usize = 20;
 /// Largest gRPC message, in bytes.
@@ -137,8 +137,12 @@ pub const CONTROL_CONNECT_TIME: Duration = Duration::from_secs(3);
 pub const CONTROL_KEEPALIVE: Duration = Duration::from_secs(10);
 /// Time the other side of such a connection has to answer a ping.
 pub const CONTROL_KEEPALIVE_TIME: Duration = Duration::from_secs(5);
+/// Largest message of a proxy, in bytes: a NACK with all its errors.
+pub const PROXY_MESSAGE_BYTES: usize = 512 * 1024;
 /// How long a proxy that left stays in the fleet list.
 pub const FLEET_MEMORY: Duration = Duration::from_mins(15);
+/// Proxies of the fleet list; beyond that the one that left first is forgotten.
+pub const FLEET_PROXIES: usize = 2 * SYNC_SESSIONS;
 
 // Control plane.
 
@@ -148,12 +152,22 @@ pub const CONTROL_CONNECTIONS: usize = 8_192;
 pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time open calls of a control plane get to end after it was told to stop.
 pub const CONTROL_DRAIN_TIME: Duration = Duration::from_secs(10);
-/// Pause between two HTTP/2 pings on a quiet gRPC connection.
-pub const GRPC_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// Time for the answer to an HTTP/2 ping, after which the connection is dead.
-pub const GRPC_KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Streams of one gRPC connection.
 pub const GRPC_STREAMS: u32 = 128;
+/// Largest head of a gRPC request, in bytes.
+pub const GRPC_HEADER_BYTES: u32 = 16 * 1024;
+/// Part of a gRPC answer that a list without a bound of its own may fill, in bytes.
+pub const GRPC_LIST_BYTES: usize = 2 * 1024 * 1024;
+/// Documents that are received and read at once; others wait.
+pub const UPLOADS: usize = 4;
+/// Time a document may take to arrive, waiting included.
+pub const UPLOAD_TIME: Duration = Duration::from_mins(1);
+/// Longest name of a file of a document, in bytes.
+pub const FILE_NAME_BYTES: usize = 512;
+/// Changes listed in one answer; the others are counted.
+pub const CHANGES_SHOWN: usize = 1_000;
+/// Time a stream gets to take the reason it ends for.
+pub const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
 // Callers of a proxy.
 

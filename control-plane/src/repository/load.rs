@@ -149,8 +149,23 @@ impl<S: Store> Repository<S> {
         record(&entry.ok_or(LoadError::NoSuchRevision(revision))?)
     }
 
-    /// The content of a blob.
+    /// The content of a blob of `revision`.
     async fn content(&self, revision: Revision, blob: &Blob) -> Result<Vec<u8>, LoadError> {
+        match self.joined(revision, blob).await {
+            // The revision may have left the history since its record was read, and its chunks with
+            // it.
+            Err(LoadError::Damaged {
+                damage: damage @ Damage::MissingChunk(_),
+                ..
+            }) => {
+                self.record(revision).await?;
+                Err(LoadError::Damaged { revision, damage })
+            }
+            other => other,
+        }
+    }
+
+    async fn joined(&self, revision: Revision, blob: &Blob) -> Result<Vec<u8>, LoadError> {
         let store = &self.inner.store;
         let reads = blob.chunks.clone().into_iter();
         let reads = reads.map(|id| chunk(store.clone(), revision, id));

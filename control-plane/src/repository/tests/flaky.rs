@@ -1,4 +1,4 @@
-//! A store that fails at a chosen transaction.
+//! A store that lets others come in between, and fails at a chosen transaction.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -39,6 +39,7 @@ struct Plan {
     late: Option<Txn>,
     dead: bool,
     happened: bool,
+    random: fastrand::Rng,
 }
 
 impl<S> Flaky<S> {
@@ -51,10 +52,24 @@ impl<S> Flaky<S> {
             late: None,
             dead: false,
             happened: false,
+            random: fastrand::Rng::with_seed(1),
         };
         Self {
             store,
             plan: Arc::new(Mutex::new(plan)),
+        }
+    }
+
+    /// No fault.
+    pub(super) fn interrupting(store: S) -> Self {
+        Self::new(store, usize::MAX, 0, Fault::Lost)
+    }
+
+    /// Lets others do something.
+    async fn interrupt(&self) {
+        let pauses = self.plan.lock().unwrap().random.u32(0..6);
+        for _ in 0..pauses {
+            tokio::task::yield_now().await;
         }
     }
 
@@ -93,6 +108,7 @@ fn unknown() -> CommitError {
 
 impl<S: Store> Store for Flaky<S> {
     async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
+        self.interrupt().await;
         if self.is_dead() {
             return Err(RangeError::Unavailable(failure()));
         }
@@ -100,6 +116,7 @@ impl<S: Store> Store for Flaky<S> {
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
+        self.interrupt().await;
         if self.is_dead() {
             return Err(CommitError::Unavailable(failure()));
         }

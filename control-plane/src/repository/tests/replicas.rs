@@ -3,6 +3,7 @@
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::flaky::Flaky;
 use super::*;
 
 #[tokio::test]
@@ -94,19 +95,20 @@ async fn a_replica_takes_over_what_another_applied() {
 #[tokio::test]
 async fn collecting_beside_applying_never_takes_what_is_used() {
     let store = Memory::default();
-    let applying = Repository::keeping(store.clone(), 2).await.unwrap();
-    let collecting = Repository::keeping(store.clone(), 2).await.unwrap();
+    let slow = Flaky::interrupting(store.clone());
+    let applying = Repository::keeping(slow.clone(), 2).await.unwrap();
+    let collecting = Repository::keeping(slow, 2).await.unwrap();
     let apply_all = async {
-        for round in 0..60 {
+        for round in 0..150 {
             // The same few policies again and again, so that chunks come, go and come back.
             apply(&applying, policy(3, 1 + round % 4)).await;
-            check_history(&applying).await;
+            let fresh = Repository::open(store.clone()).await.unwrap();
+            check_history(&fresh).await;
         }
     };
     let collect_all = async {
-        for _ in 0..200 {
+        for _ in 0..400 {
             collecting.collect().await.unwrap();
-            tokio::task::yield_now().await;
         }
     };
     tokio::join!(apply_all, collect_all);

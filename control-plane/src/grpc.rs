@@ -1,0 +1,16 @@
+//! The gRPC services: they parse, call and encode, nothing more.
+//!
+//! A refused document and a lost race are answers. A status means that the call could not be
+//! carried out; its text is shown to people as it is.
+
+mod admin;
+mod change;
+mod fleet;
+mod revision;
+mod status;
+mod sync;
+mod upload;
+
+pub(crate) use admin::Admin;
+pub(crate) use fleet::FleetService;
+pub(crate) use sync::Sync;

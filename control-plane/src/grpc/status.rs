@@ -1,0 +1,77 @@
+//! What an error is on the wire: the one place that maps errors to status codes.
+
+use std::error::Error;
+
+use agix_core::sync::CloseReason;
+use tonic::{Code, Status};
+use tracing::error;
+
+use crate::repository::{ApplyError, LoadError, RollbackError};
+
+/// The status of an error, with its causes in the text. Those that are nobody's wish are logged.
+fn status(code: Code, error: &(dyn Error + 'static)) -> Status {
+    let causes = std::iter::successors(Some(error), |error| (*error).source());
+    let text: Vec<String> = causes.map(ToString::to_string).collect();
+    if matches!(code, Code::Unavailable | Code::DataLoss | Code::Unknown) {
+        error!(error, "a call could not be carried out");
+    }
+    Status::new(code, text.join(": "))
+}
+
+pub(super) fn of_load(error: &LoadError) -> Status {
+    if let LoadError::NoSuchRevision(revision) = error {
+        return Status::not_found(format!(
+            "there is no revision {revision}, or it is too old to be in the history"
+        ));
+    }
+    status(load_code(error), error)
+}
+
+pub(super) fn of_apply(error: &ApplyError) -> Status {
+    if let ApplyError::Load(error) = error {
+        return of_load(error);
+    }
+    let code = match error {
+        ApplyError::TooLarge { .. } => Code::InvalidArgument,
+        ApplyError::Load(error) => load_code(error),
+        ApplyError::Store(_) => Code::Unavailable,
+        ApplyError::OutcomeUnknown(_) => Code::Unknown,
+        ApplyError::Contended => Code::Aborted,
+    };
+    status(code, error)
+}
+
+pub(super) fn of_rollback(error: &RollbackError) -> Status {
+    match error {
+        RollbackError::Apply(error) => of_apply(error),
+        RollbackError::Refused { .. } => status(Code::FailedPrecondition, error),
+    }
+}
+
+pub(super) fn of_close(reason: CloseReason) -> Status {
+    let code = match reason {
+        CloseReason::Silent | CloseReason::Unanswered => Code::DeadlineExceeded,
+        CloseReason::NoHello | CloseReason::SecondHello | CloseReason::StrayAnswer => {
+            Code::InvalidArgument
+        }
+    };
+    Status::new(code, reason.to_string())
+}
+
+/// No policy was applied yet.
+pub(super) fn no_policy() -> Status {
+    Status::not_found("there is no policy yet; `agixctl apply -f FILE` makes the first revision")
+}
+
+/// The control plane is told to stop.
+pub(super) fn stopping() -> Status {
+    Status::unavailable("the control plane is stopping")
+}
+
+const fn load_code(error: &LoadError) -> Code {
+    match error {
+        LoadError::NoSuchRevision(_) => Code::NotFound,
+        LoadError::Store(_) | LoadError::Interrupted(_) => Code::Unavailable,
+        LoadError::Damaged { .. } | LoadError::DamagedHead(_) => Code::DataLoss,
+    }
+}
