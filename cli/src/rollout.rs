@@ -266,6 +266,7 @@ mod tests {
         let fleet = ListProxiesResponse {
             current_revision: 2,
             proxies,
+            proxies_left_out: 0,
         };
         Rollout::judge(2, fleet)
     }
