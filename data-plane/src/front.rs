@@ -2,7 +2,8 @@
 //!
 //! Rules this module keeps:
 //! - A request that could mean two things (no `Host` or several, another one in its target) is
-//!   refused before anything of it is read.
+//!   refused before anything of it is read, and so is one with too large a head. Nothing more is
+//!   read from its connection.
 //! - Every answer, errors included, carries the request's id.
 //! - Errors have the shape of the caller's protocol; only [`refusal`] makes them.
 
@@ -17,6 +18,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use agix_core::limits::HEADER_BYTES;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
@@ -25,6 +27,7 @@ use hyper::body::Incoming;
 
 use crate::front::refusal::Refusal;
 use crate::front::reply::{Content, Ids, Open, ReplyBody};
+use crate::head;
 use crate::listener::guard::Busy;
 use crate::worker::Worker;
 
@@ -92,6 +95,9 @@ async fn route(
     body: Incoming,
     ids: &Ids,
 ) -> Result<Reply, Refusal> {
+    if head::size(&parts.headers) > HEADER_BYTES {
+        return Err(Refusal::head_too_large());
+    }
     check_target(parts)?;
     let path = parts.uri.path();
     let endpoint = path.strip_prefix("/v1").unwrap_or(path);
@@ -124,16 +130,16 @@ fn check_target(parts: &Parts) -> Result<(), Refusal> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = hosts.next();
     if hosts.next().is_some() {
-        return Err(Refusal::bad_header(
+        return Err(Refusal::ambiguous(
             "the Host header was sent more than once",
         ));
     }
     if host.is_none() && parts.version >= Version::HTTP_11 {
-        return Err(Refusal::bad_header("the Host header is missing"));
+        return Err(Refusal::ambiguous("the Host header is missing"));
     }
     match (parts.uri.authority(), host) {
         (Some(target), Some(host)) if target.as_str().as_bytes() != host.as_bytes() => Err(
-            Refusal::bad_header("the request's target names another host than its Host header"),
+            Refusal::ambiguous("the request's target names another host than its Host header"),
         ),
         _ => Ok(()),
     }

@@ -13,6 +13,7 @@ mod admin;
 mod attempt;
 mod config;
 mod front;
+mod head;
 mod listener;
 mod metrics;
 mod plan;

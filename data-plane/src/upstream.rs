@@ -13,12 +13,17 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agix_core::failover::Failure;
-use agix_core::limits::{UPSTREAM_IDLE_CONNECTIONS, UPSTREAM_IDLE_TIME};
+use agix_core::limits::{UPSTREAM_HEADER_BYTES, UPSTREAM_IDLE_CONNECTIONS, UPSTREAM_IDLE_TIME};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use reqwest::Url;
 
+use crate::head;
+
 pub(crate) use body::{Simulated, UpstreamBody};
+
+/// What is said of an answer whose head is larger than agix takes.
+const HEAD_TOO_LARGE: &str = "the head of the provider's answer is too large";
 
 /// The head of a provider's answer, and what follows it.
 #[derive(Debug)]
@@ -86,8 +91,11 @@ pub(crate) async fn call(
         );
     }
     *request.body_mut() = Some(body.into());
-    let response = client.execute(request).await.map_err(CallError)?;
+    let response = client.execute(request).await.map_err(CallError::Failed)?;
     let mut response: http::Response<reqwest::Body> = response.into();
+    if head::size(response.headers()) > UPSTREAM_HEADER_BYTES {
+        return Err(CallError::HeadTooLarge);
+    }
     Ok(Head {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
@@ -95,28 +103,34 @@ pub(crate) async fn call(
     })
 }
 
-/// A provider could not be reached, or broke off before the head of its answer.
+/// A call has no answer to read.
 #[derive(Debug, thiserror::Error)]
-#[error("the call failed")]
-pub(crate) struct CallError(#[source] reqwest::Error);
+pub(crate) enum CallError {
+    /// The provider could not be reached, or broke off before the head of its answer.
+    #[error("the call failed")]
+    Failed(#[source] reqwest::Error),
+    /// The head of its answer is larger than agix takes.
+    #[error("{HEAD_TOO_LARGE}")]
+    HeadTooLarge,
+}
 
 impl CallError {
     /// The failure, and words for the caller that name no address.
     pub(crate) fn failure(&self) -> (Failure, &'static str) {
-        if self.0.is_connect() && self.0.is_timeout() {
+        let Self::Failed(failed) = self else {
+            return (Failure::TooLarge, HEAD_TOO_LARGE);
+        };
+        if failed.is_connect() && failed.is_timeout() {
             return (Failure::Connect, "no connection to the provider in time");
         }
-        if self.0.is_connect() {
+        if failed.is_connect() {
             return (Failure::Connect, "no connection to the provider");
         }
-        let mut cause = self.0.source();
+        let mut cause = failed.source();
         while let Some(error) = cause {
             if let Some(hyper) = error.downcast_ref::<hyper::Error>() {
                 if hyper.is_parse_too_large() {
-                    return (
-                        Failure::TooLarge,
-                        "the head of the provider's answer is too large",
-                    );
+                    return (Failure::TooLarge, HEAD_TOO_LARGE);
                 }
                 if hyper.is_parse() {
                     return (Failure::Malformed, "the provider's answer is not HTTP");

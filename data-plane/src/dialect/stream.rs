@@ -206,3 +206,6 @@ pub(in crate::dialect) fn not_an_event(bytes: &[u8]) -> StreamFault {
         None => StreamFault::Malformed("it is not a stream of events"),
     }
 }
+
+#[cfg(test)]
+mod tests;

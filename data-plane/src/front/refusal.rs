@@ -91,6 +91,30 @@ impl Refusal {
         Self::invalid("invalid_header", message.to_owned())
     }
 
+    /// It is not certain where the request goes; nothing that follows it can be trusted.
+    pub(crate) fn ambiguous(message: &str) -> Self {
+        Self {
+            close: true,
+            ..Self::bad_header(message)
+        }
+    }
+
+    /// The head is larger than agix takes.
+    pub(crate) fn head_too_large() -> Self {
+        let kilobytes = agix_core::limits::HEADER_BYTES / 1024;
+        let message = format!("The request's headers are larger than {kilobytes} KiB.");
+        let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        Self {
+            close: true,
+            ..Self::new(
+                status,
+                "invalid_request_error",
+                "headers_too_large",
+                message,
+            )
+        }
+    }
+
     /// The body is no request.
     pub(crate) fn bad_request(error: &InvalidRequest) -> Self {
         Self {

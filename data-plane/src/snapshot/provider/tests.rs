@@ -12,12 +12,8 @@ fn provider(api: Api, base_url: &str, key: Option<&str>) -> Provider {
     }
 }
 
-fn here() -> ProviderName {
-    ProviderName::new("here").unwrap()
-}
-
 fn resolve(provider: &Provider) -> Result<ProviderRuntime, Unresolved> {
-    ProviderRuntime::resolve(&here(), provider)
+    ProviderRuntime::resolve(&ProviderName::new("here").unwrap(), provider)
 }
 
 fn chat_url(api: Api, base_url: &str) -> String {
