@@ -144,19 +144,38 @@ async fn answer(
         unlisted.status(staged.status);
         return respond(staged, unlisted, reset);
     }
-    let mut call = shared.ledger.open(&head, &body);
+    let call = shared.ledger.open(&head, &body);
+    let id = HeaderValue::try_from(format!("req_mock{:06}", call.number()));
+    let name = match head.uri.path() {
+        "/v1/messages" => "request-id",
+        _ => "x-request-id",
+    };
+    let mut response = meet(&head, &body, &shared, call, reset).await?;
+    let id = id.map_err(http::Error::from)?;
+    response.headers_mut().insert(name, id);
+    Ok(response)
+}
+
+/// Answers a call of the provider's API, as the script of its model says.
+async fn meet(
+    head: &http::request::Parts,
+    body: &Bytes,
+    shared: &Shared,
+    mut call: Call,
+    reset: Arc<AtomicBool>,
+) -> Result<Response<Steps>, Broken> {
     let endpoint = match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/chat/completions") => Endpoint::Chat,
         (&Method::POST, "/v1/embeddings") => Endpoint::Embeddings,
         (&Method::POST, "/v1/messages") => Endpoint::Messages,
-        (&Method::GET, "/v1/models") => return respond(models(&head), call, reset),
+        (&Method::GET, "/v1/models") => return respond(models(head), call, reset),
         (method, path) => {
             let message = format!("Invalid URL ({method} {path})");
             let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
             return respond(Refused::new(404, body).into(), call, reset);
         }
     };
-    let taken = match take(endpoint, &head, &body) {
+    let taken = match take(endpoint, head, body) {
         Ok(taken) => taken,
         Err(refused) => return respond(refused.into(), call, reset),
     };
