@@ -75,25 +75,33 @@ impl Reporter {
 
     /// An update was refused.
     pub(super) fn refused(&self, revision: Revision, reasons: &[NackReason]) {
-        for reason in reasons {
-            let NackReason {
-                resource,
-                field,
-                code,
-                message,
-                help,
-            } = reason;
-            let resource = resource.as_ref().map(tracing::field::display);
-            tracing::error!(%revision, resource, field, code, message, help, "policy refused");
-        }
         let refused = (revision, reasons.to_vec());
+        if self.status.borrow().refused.as_ref() == Some(&refused) {
+            return;
+        }
+        for reason in reasons {
+            let resource = reason.resource.as_ref().map(tracing::field::display);
+            tracing::error!(
+                %revision,
+                resource,
+                field = reason.field,
+                code = reason.code,
+                reason = reason.message,
+                help = reason.help,
+                "policy refused"
+            );
+        }
         self.status.send_modify(|it| it.refused = Some(refused));
     }
 
     /// The control plane's history does not reach the policy in force.
     pub(super) fn behind(&self, reason: &NackReason) {
-        let NackReason { message, help, .. } = reason;
-        tracing::error!(message, help, "the control plane is behind this proxy");
+        let help = &reason.help;
+        tracing::error!(
+            reason = reason.message,
+            help,
+            "the control plane is behind this proxy; keeping the policy in force"
+        );
         self.status
             .send_modify(|it| it.behind = Some(reason.clone()));
     }
