@@ -15,6 +15,8 @@ use crate::rollout::{RejectionView, rejection_lines};
 struct Fleet {
     current_revision: u64,
     proxies: Vec<ProxyView>,
+    /// Proxies that are not listed because there are very many.
+    proxies_left_out: u32,
     #[serde(skip)]
     now: Timestamp,
 }
@@ -45,6 +47,7 @@ impl Fleet {
         Self {
             current_revision: current,
             proxies: proxies.map(|info| ProxyView::new(info, current)).collect(),
+            proxies_left_out: answer.proxies_left_out,
             now,
         }
     }
@@ -114,14 +117,15 @@ impl View for Fleet {
             }
             table.row(cells);
         }
-        let mut text = table.text();
-        for proxy in &self.proxies {
-            if let Some(rejection) = &proxy.rejection {
-                text.push('\n');
-                text.push_str(&rejection_lines(&proxy.id, rejection));
-            }
-        }
-        text
+        let more = match self.proxies_left_out {
+            0 => String::new(),
+            left_out => format!("... and {left_out} more\n"),
+        };
+        let refusals = self.proxies.iter().filter_map(|proxy| {
+            let rejection = proxy.rejection.as_ref()?;
+            Some(format!("\n{}", rejection_lines(&proxy.id, rejection)))
+        });
+        table.text() + &more + &refusals.collect::<String>()
     }
 }
 

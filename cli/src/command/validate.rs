@@ -73,5 +73,5 @@ fn valid_line(policy: &Policy, warnings: &[Diagnostic]) -> String {
 
 /// Whether the time zone database of this program has the zone; the control plane has the same.
 fn zone_exists(name: &str) -> bool {
-    jiff::tz::TimeZone::get(name).is_ok()
+    jiff::tz::TimeZoneDatabase::bundled().get(name).is_ok()
 }

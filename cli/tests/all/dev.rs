@@ -85,7 +85,7 @@ fn next(lines: &Receiver<String>, text: &str) -> String {
         match lines.recv_timeout(PATIENCE) {
             Ok(line) if line.contains(text) => return line,
             Ok(line) => seen.push(line),
-            Err(_) => panic!("no `{text}` in {seen:#?}"),
+            Err(_silence) => panic!("no `{text}` in {seen:#?}"),
         }
     }
 }

@@ -181,8 +181,8 @@ impl<S: Store> PolicyAdmin for Admin<S> {
             ));
         }
         let old = match (from, self.repository.current()) {
-            // Before the first revision a document is compared with nothing.
-            (None, None) => None,
+            // Before the first revision there was nothing.
+            (None, None) | (Some(0), _) => None,
             _ => Some(self.revision(from).await?),
         };
         let number = |published: &Arc<Published>| published.info().revision.number();
