@@ -186,3 +186,6 @@ pub fn decode_embeddings(dialect: Dialect, body: Bytes) -> Result<Answer, BadAns
         Dialect::Anthropic => Err(BadAnswer::Malformed("the provider has no embeddings")),
     }
 }
+
+#[cfg(test)]
+mod golden;

@@ -346,16 +346,16 @@ mod tests {
 
     use super::*;
 
-    fn bill(cost: Cost) -> Option<Bill> {
-        Some(Bill {
+    fn bill(cost: Cost) -> Bill {
+        Bill {
             usage: Usage::default(),
             source: UsageSource::Reported,
             cost,
-        })
+        }
     }
 
     fn priced(event: &'static str, cost: Cost) -> String {
-        let bytes = with_cost(Bytes::from_static(event.as_bytes()), bill(cost));
+        let bytes = with_cost(Bytes::from_static(event.as_bytes()), Some(bill(cost)));
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 

@@ -24,12 +24,12 @@ use crate::dialect::Finish;
 const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
 
 /// Why a message ended. A reason that only tools have is none that was asked for.
-fn finish(reason: &str) -> Option<Finish> {
-    Some(match reason {
+fn finish(reason: &str) -> Result<Finish, &'static str> {
+    Ok(match reason {
         "end_turn" | "stop_sequence" => Finish::Stop,
         "max_tokens" | "model_context_window_exceeded" | "pause_turn" => Finish::Length,
         "refusal" => Finish::ContentFilter,
-        "tool_use" => return None,
+        "tool_use" => return Err("it calls a tool that was not offered"),
         _ => Finish::Other,
     })
 }

@@ -43,9 +43,9 @@ pub(super) struct Conversation<'a> {
     /// A number, as it is written.
     pub(super) top_p: Option<&'a RawValue>,
     /// Texts that end the answer.
-    pub(super) stop: Vec<Cow<'a, str>>,
+    pub(super) stop: Vec<String>,
     /// Who the answer is for, as the caller names it.
-    pub(super) user: Option<Cow<'a, str>>,
+    pub(super) user: Option<String>,
     /// Whether the answer is to be a stream.
     pub(super) stream: bool,
     /// Parameters the caller gave that no other dialect has.

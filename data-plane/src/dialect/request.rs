@@ -7,6 +7,7 @@
 
 mod members;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use agix_core::id::ModelName;
@@ -17,7 +18,7 @@ use serde_json::value::RawValue;
 
 pub(in crate::dialect) use self::members::present;
 use self::members::{Guarded, Members};
-use crate::dialect::splice::{Edit, span_in};
+use crate::dialect::splice::{Edit, literal, span_in};
 
 /// A chat request in OpenAI's dialect. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -82,6 +83,7 @@ impl ChatRequest {
         let max_tokens = whole_number(&members, Guarded::MaxTokens)?;
         let max_completion_tokens = whole_number(&members, Guarded::MaxCompletionTokens)?;
         Ok(Self {
+            body,
             model,
             model_span,
             stream,
@@ -90,7 +92,6 @@ impl ChatRequest {
             choices,
             max_tokens,
             max_completion_tokens,
-            body,
         })
     }
 
@@ -146,9 +147,9 @@ impl EmbeddingsRequest {
         let members = Members::read(text(&body)?)?;
         let (model, model_span) = model(&body, &members)?;
         Ok(Self {
+            body,
             model,
             model_span,
-            body,
         })
     }
 
@@ -234,8 +235,12 @@ fn model(body: &[u8], members: &Members<'_>) -> Result<(ModelName, Range<usize>)
     let raw = members
         .get(Guarded::Model)
         .ok_or_else(|| wrong("you must name a `model`".to_owned()))?;
-    let name: String = serde_json::from_str(raw.get())
-        .map_err(|_not_text| wrong("`model` must be a text".to_owned()))?;
+    let name = match literal(raw) {
+        Some(name) if !name.contains('\\') => Cow::Borrowed(name),
+        _ => serde_json::from_str(raw.get())
+            .map(Cow::Owned)
+            .map_err(|_not_text| wrong("`model` must be a text".to_owned()))?,
+    };
     let model = ModelName::new(&name).map_err(|invalid| wrong(invalid.to_string()))?;
     Ok((model, span_in(body, raw)))
 }

@@ -48,7 +48,7 @@ enum End {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Event<'a> {
     /// Its name, empty if it has none.
-    pub(super) name: &'a [u8],
+    pub(super) name: &'a str,
     /// Its data.
     pub(super) data: Data<'a>,
 }
@@ -59,12 +59,12 @@ pub(super) enum Data<'a> {
     /// It has none: comments, or fields that carry nothing.
     Absent,
     /// One line of it, which is a part of the event.
-    Line(&'a [u8]),
+    Line(&'a str),
     /// Several lines, joined with spaces, which are as good as line feeds between parts of JSON.
-    Joined(Vec<u8>),
+    Joined(String),
 }
 
-/// A line that no event of a stream has.
+/// Not UTF-8, or with a line that no event of a stream has.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotAnEvent;
 
@@ -203,26 +203,26 @@ impl<'a> Event<'a> {
     /// Reads the fields of one event.
     pub(super) fn read(event: &'a [u8]) -> Result<Self, NotAnEvent> {
         let mut read = Self {
-            name: b"",
+            name: "",
             data: Data::Absent,
         };
-        let mut rest = event;
+        let mut rest = std::str::from_utf8(event).map_err(|_not_text| NotAnEvent)?;
         while !rest.is_empty() {
-            let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-            let (line, after) = rest.split_at_checked(end).unwrap_or((rest, b""));
+            let end = memchr::memchr2(b'\n', b'\r', rest.as_bytes()).unwrap_or(rest.len());
+            let (line, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
             rest = after.get(1..).unwrap_or_default();
             if line.is_empty() {
                 continue;
             }
-            let colon = memchr::memchr(b':', line).unwrap_or(line.len());
-            let (field, value) = line.split_at_checked(colon).unwrap_or((line, b""));
-            let value = value.strip_prefix(b":").unwrap_or(value);
-            let value = value.strip_prefix(b" ").unwrap_or(value);
+            let colon = memchr::memchr(b':', line.as_bytes()).unwrap_or(line.len());
+            let (field, value) = line.split_at_checked(colon).unwrap_or((line, ""));
+            let value = value.strip_prefix(':').unwrap_or(value);
+            let value = value.strip_prefix(' ').unwrap_or(value);
             match field {
-                b"data" => read.data.add(value),
-                b"event" => read.name = value,
+                "data" => read.data.add(value),
+                "event" => read.name = value,
                 // A comment has no field name.
-                b"" | b"id" | b"retry" => {}
+                "" | "id" | "retry" => {}
                 _ => return Err(NotAnEvent),
             }
         }
@@ -231,22 +231,22 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> Data<'a> {
-    fn add(&mut self, line: &'a [u8]) {
+    fn add(&mut self, line: &'a str) {
         *self = match std::mem::replace(self, Self::Absent) {
             Self::Absent => Self::Line(line),
-            Self::Line(first) => Self::Joined([first, line].join(&b' ')),
+            Self::Line(first) => Self::Joined([first, line].join(" ")),
             Self::Joined(mut lines) => {
-                lines.push(b' ');
-                lines.extend_from_slice(line);
+                lines.push(' ');
+                lines.push_str(line);
                 Self::Joined(lines)
             }
         };
     }
 
-    /// The bytes of the data, nothing if there are none.
-    pub(super) fn bytes(&self) -> &[u8] {
+    /// The data, empty if there is none.
+    pub(super) fn text(&self) -> &str {
         match self {
-            Self::Absent => b"",
+            Self::Absent => "",
             Self::Line(line) => line,
             Self::Joined(lines) => lines,
         }

@@ -206,6 +206,3 @@ pub(in crate::dialect) fn not_an_event(bytes: &[u8]) -> StreamFault {
         None => StreamFault::Malformed("it is not a stream of events"),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -44,12 +44,17 @@ impl Reporter {
             Link::Connecting | Link::Connected { .. } => None,
         };
         if since.is_none() {
-            let revision = self.status.borrow().revision();
-            tracing::warn!(
-                error,
-                %revision,
-                "no control plane; going on with the policy in force and trying again"
-            );
+            let applied = self.status.borrow().applied;
+            if let Some(Applied { version, .. }) = applied {
+                let revision = version.revision;
+                tracing::warn!(
+                    error,
+                    %revision,
+                    "no control plane; going on with the policy in force and trying again"
+                );
+            } else {
+                tracing::warn!(error, "no control plane and no policy yet; trying again");
+            }
         }
         let since = since.unwrap_or(now);
         self.status.send_modify(|it| {

@@ -97,6 +97,15 @@ impl Proxy {
     }
 }
 
+/// A control plane at a revision, and a proxy that has it.
+async fn in_force(number: u64, policy: &Policy) -> (ControlPlane, Proxy) {
+    let control_plane = ControlPlane::start().await;
+    control_plane.apply(number, policy);
+    let mut proxy = Proxy::follow(&control_plane, None);
+    proxy.until_revision(number).await;
+    (control_plane, proxy)
+}
+
 fn policy(limits: &[(&str, u32)]) -> Policy {
     let mut policy = Policy::default();
     for (agent, limit) in limits {
@@ -159,10 +168,7 @@ async fn a_proxy_takes_a_snapshot_and_then_deltas() {
 
 #[tokio::test]
 async fn a_refused_policy_changes_nothing_and_the_reason_arrives() {
-    let mut control_plane = ControlPlane::start().await;
-    control_plane.apply(1, &policy(&[("a", 1)]));
-    let mut proxy = Proxy::follow(&control_plane, None);
-    proxy.until_revision(1).await;
+    let (mut control_plane, mut proxy) = in_force(1, &policy(&[("a", 1)])).await;
     control_plane.apply(2, &policy(&[("a", 1), ("refused", 1)]));
     let status = proxy.until(|it| it.refused.is_some()).await;
     assert_eq!(status.revision(), revision(1));
@@ -193,10 +199,7 @@ async fn a_refused_policy_changes_nothing_and_the_reason_arrives() {
 
 #[tokio::test]
 async fn a_proxy_goes_on_without_control_plane_and_resumes_when_it_is_back() {
-    let mut control_plane = ControlPlane::start().await;
-    control_plane.apply(1, &policy(&[("a", 1)]));
-    let mut proxy = Proxy::follow(&control_plane, None);
-    proxy.until_revision(1).await;
+    let (mut control_plane, mut proxy) = in_force(1, &policy(&[("a", 1)])).await;
     control_plane.stop().await;
     let status = proxy.until(|it| matches!(it.link, Link::Lost { .. })).await;
     assert_eq!(status.revision(), revision(1));
@@ -279,10 +282,7 @@ async fn a_damaged_snapshot_is_reported_and_the_one_before_is_used() {
 
 #[tokio::test]
 async fn a_control_plane_that_lost_its_history_is_refused_until_it_has_passed_the_proxy() {
-    let mut control_plane = ControlPlane::start().await;
-    control_plane.apply(9, &policy(&[("a", 9)]));
-    let mut proxy = Proxy::follow(&control_plane, None);
-    proxy.until_revision(9).await;
+    let (mut control_plane, mut proxy) = in_force(9, &policy(&[("a", 9)])).await;
     control_plane.stop().await;
     control_plane.forget_everything();
     control_plane.apply(1, &policy(&[("a", 1)]));

@@ -33,8 +33,8 @@ pub(super) struct Block<'a> {
 
 /// Reads a message.
 pub(in crate::dialect) fn read(body: &[u8]) -> Result<Reply<'_>, BadAnswer> {
-    let text =
-        std::str::from_utf8(body).map_err(|_| BadAnswer::Malformed("it is not a JSON object"))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_not_text| BadAnswer::Malformed("it is not a JSON object"))?;
     let message: Message<'_> = match serde_json::from_str(text) {
         Ok(message) => message,
         Err(_shape) => {
@@ -52,8 +52,9 @@ pub(in crate::dialect) fn read(body: &[u8]) -> Result<Reply<'_>, BadAnswer> {
     let finish = message
         .stop_reason
         .as_deref()
+        .ok_or("it does not say why it ended")
         .and_then(super::finish)
-        .ok_or(BadAnswer::Malformed("it does not say why it ended"))?;
+        .map_err(BadAnswer::Malformed)?;
     let texts = message
         .content
         .iter()

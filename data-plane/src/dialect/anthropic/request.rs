@@ -1,6 +1,5 @@
 //! A conversation written as a request for a message.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -23,8 +22,8 @@ struct Body<'a> {
     temperature: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     top_p: Option<&'a RawValue>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    stop_sequences: &'a [Cow<'a, str>],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stop_sequences: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<Metadata>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -82,7 +81,7 @@ pub(in crate::dialect) fn encode(
         messages: turns.into_iter().map(Message::new).collect(),
         temperature,
         top_p,
-        stop_sequences: &stop,
+        stop_sequences: stop,
         metadata: user.map(|user| Metadata {
             user_id: pseudonym(&user),
         }),

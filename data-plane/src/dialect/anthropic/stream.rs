@@ -20,6 +20,9 @@ pub(in crate::dialect) struct Translator {
     usage_asked: bool,
     /// Present once the message has begun.
     writer: Option<StreamWriter>,
+    /// Whether the caller was told that it has begun. It is told with the first block, so that an
+    /// error right behind the beginning can still be failed over from.
+    told: bool,
     /// What was reported, until something was that cannot be believed.
     report: Option<Report>,
     /// Whether the message said why it ended.
@@ -70,6 +73,7 @@ impl Translator {
             ids,
             usage_asked,
             writer: None,
+            told: false,
             report: Some(Report::default()),
             ended: false,
         }
@@ -82,13 +86,12 @@ impl Translator {
         progress: &mut Progress,
         outgoing: &mut Outgoing<'_>,
     ) -> Result<(), StreamFault> {
-        let fields = Event::read(event).map_err(|_| not_an_event(event))?;
-        let data = fields.data.bytes();
-        if data.trim_ascii().is_empty() && fields.name != b"error" {
+        let fields = Event::read(event).map_err(|_garbage| not_an_event(event))?;
+        let text = fields.data.text();
+        let is_error = fields.name == "error";
+        if text.trim_ascii().is_empty() && !is_error {
             return Ok(());
         }
-        let text = std::str::from_utf8(data).unwrap_or_default();
-        let is_error = fields.name == b"error";
         let wire: Wire<'_> = match serde_json::from_str(text) {
             Ok(wire) if !is_error => wire,
             Err(_shape) if !is_error => {
@@ -98,7 +101,7 @@ impl Translator {
         };
         match &*wire.kind {
             "error" => Err(StreamFault::Refused(Refused::inside_answer(text))),
-            "message_start" => self.begin(&wire, progress, outgoing),
+            "message_start" => self.begin(&wire, progress),
             "content_block_start" => self.begin_block(&wire, progress, outgoing),
             "content_block_delta" => self.go_on(&wire, progress, outgoing),
             "message_delta" => self.end(&wire, progress, outgoing),
@@ -108,27 +111,20 @@ impl Translator {
         }
     }
 
-    fn begin(
-        &mut self,
-        wire: &Wire<'_>,
-        progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
-    ) -> Result<(), StreamFault> {
+    fn begin(&mut self, wire: &Wire<'_>, progress: &mut Progress) -> Result<(), StreamFault> {
         if self.writer.is_some() {
             return Err(StreamFault::Malformed("it begins twice"));
         }
         let start: Start<'_> = part(wire.message)?;
         self.note_usage(start.usage, progress);
         let model = start.model.into_owned();
-        let writer = StreamWriter::new(&self.ids, &model, None, self.usage_asked);
-        writer.write(&Step::Begin, outgoing.buffer(StreamItemKind::Data));
-        self.writer = Some(writer);
+        self.writer = Some(StreamWriter::new(&self.ids, &model, None, self.usage_asked));
         progress.model = (!model.is_empty()).then_some(model);
         Ok(())
     }
 
     fn begin_block(
-        &self,
+        &mut self,
         wire: &Wire<'_>,
         progress: &mut Progress,
         outgoing: &mut Outgoing<'_>,
@@ -139,7 +135,7 @@ impl Translator {
     }
 
     fn go_on(
-        &self,
+        &mut self,
         wire: &Wire<'_>,
         progress: &mut Progress,
         outgoing: &mut Outgoing<'_>,
@@ -159,12 +155,12 @@ impl Translator {
     }
 
     fn say(
-        &self,
+        &mut self,
         said: Option<Text<'_>>,
         progress: &mut Progress,
         outgoing: &mut Outgoing<'_>,
     ) -> Result<(), StreamFault> {
-        let writer = self.begun()?;
+        let writer = self.tell(outgoing)?;
         if let Some(text) = said.filter(|text| !text.inner().is_empty()) {
             progress.output_bytes = progress.output_bytes.saturating_add(text.bytes());
             writer.write(&Step::Say(text), outgoing.buffer(StreamItemKind::Content));
@@ -180,13 +176,11 @@ impl Translator {
     ) -> Result<(), StreamFault> {
         self.note_usage(wire.usage, progress);
         let delta: MessageDelta<'_> = part(wire.delta)?;
-        let writer = self.begun()?;
         let Some(reason) = delta.stop_reason.filter(|_| !self.ended) else {
-            return Ok(());
+            return self.begun().map(|_writer| ());
         };
-        let finish = super::finish(&reason).ok_or(StreamFault::Malformed(
-            "it calls a tool that was not offered",
-        ))?;
+        let finish = super::finish(&reason).map_err(StreamFault::Malformed)?;
+        let writer = self.tell(outgoing)?;
         writer.write(&Step::End(finish), outgoing.buffer(StreamItemKind::Content));
         progress.finish = Some(finish);
         self.ended = true;
@@ -218,6 +212,16 @@ impl Translator {
         self.writer
             .as_ref()
             .ok_or(StreamFault::Malformed("it goes on before it began"))
+    }
+
+    /// Tells the caller that the message has begun, unless it was told.
+    fn tell(&mut self, outgoing: &mut Outgoing<'_>) -> Result<&StreamWriter, StreamFault> {
+        let told = std::mem::replace(&mut self.told, true);
+        let writer = self.begun()?;
+        if !told {
+            writer.write(&Step::Begin, outgoing.buffer(StreamItemKind::Data));
+        }
+        Ok(writer)
     }
 
     fn note_usage(&mut self, report: Option<&RawValue>, progress: &mut Progress) {

@@ -51,11 +51,13 @@ pub(in crate::dialect) fn embeddings(body: Bytes) -> Result<Answer, BadAnswer> {
 
 /// The refusal in a body that is an error and nothing else.
 pub(in crate::dialect) fn error_of(body: &[u8]) -> Option<Refused> {
+    let body = std::str::from_utf8(body).ok()?;
     let error = Outline::read(body)?.error(body)?;
     Some(Refused::inside_answer(error))
 }
 
 fn outline(body: &[u8]) -> Result<Outline<'_>, BadAnswer> {
+    let body = std::str::from_utf8(body).unwrap_or_default();
     let outline = Outline::read(body).ok_or(BadAnswer::Malformed("it is not a JSON object"))?;
     match outline.error(body) {
         Some(error) => Err(BadAnswer::Refused(Refused::inside_answer(error))),
@@ -116,7 +118,7 @@ mod tests {
             assert!(matches!(read(body), Err(BadAnswer::Malformed(_))), "{body}");
         }
         for end in 0..ANSWER.len() {
-            let cut = chat(Bytes::from_static(ANSWER[..end].as_bytes()));
+            let cut = chat(Bytes::from_static(&ANSWER.as_bytes()[..end]));
             assert!(matches!(cut, Err(BadAnswer::Malformed(_))), "cut at {end}");
         }
     }

@@ -146,19 +146,17 @@ pub(super) struct Outline<'a> {
 
 impl<'a> Outline<'a> {
     /// Reads an answer or an event.
-    pub(super) fn read(json: &'a [u8]) -> Option<Self> {
-        let text = std::str::from_utf8(json).ok()?;
-        serde_json::from_str(text).ok()
+    pub(super) fn read(json: &'a str) -> Option<Self> {
+        serde_json::from_str(json).ok()
     }
 
     /// The error it holds instead of an answer, if it does.
-    pub(super) fn error(&self, whole: &'a [u8]) -> Option<&'a str> {
+    pub(super) fn error(&self, whole: &'a str) -> Option<&'a str> {
         if let Some(error) = self.error.filter(|error| is_given(error)) {
             return Some(error.get());
         }
         let object = self.object.and_then(literal);
-        let whole = || std::str::from_utf8(whole).ok();
-        (object == Some("error")).then(whole).flatten()
+        (object == Some("error")).then_some(whole)
     }
 
     /// The usage it reports, `null` left aside.
@@ -247,8 +245,8 @@ mod tests {
             ),
             (r#"{"object":"chat.completion"}"#, None),
         ] {
-            let outline = Outline::read(json.as_bytes()).unwrap();
-            assert_eq!(outline.error(json.as_bytes()), error, "{json}");
+            let outline = Outline::read(json).unwrap();
+            assert_eq!(outline.error(json), error, "{json}");
         }
     }
 }

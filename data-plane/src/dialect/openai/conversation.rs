@@ -109,16 +109,22 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
         return Err(Ineligible("the target gives one answer at a time (`n`)"));
     }
     body.refuse_what_is_more_than_text()?;
+    let mut dropped = body.dropped();
+    let stop = body.stop.map(stop_texts).transpose()?.unwrap_or_default();
+    let (stop, blank): (Vec<_>, Vec<_>) =
+        stop.into_iter().partition(|text| !text.trim().is_empty());
+    // No other dialect takes a blank one.
+    dropped.extend((!blank.is_empty()).then_some("stop"));
     let mut conversation = Conversation {
         system: Vec::new(),
         turns: Vec::new(),
         max_output: request.max_output_tokens(),
         temperature: body.temperature.map(number).transpose()?,
         top_p: body.top_p.map(number).transpose()?,
-        stop: body.stop.map(stop_texts).transpose()?.unwrap_or_default(),
+        stop,
         user: user(&body),
         stream: request.stream(),
-        dropped: body.dropped(),
+        dropped,
     };
     for message in &body.messages {
         message.add_to(&mut conversation)?;
@@ -196,7 +202,7 @@ impl Body<'_> {
             ("metadata", self.metadata.is_some_and(is_given)),
             ("moderation", self.moderation.is_some_and(is_given)),
             ("prompt_cache_key", self.prompt_cache_key.is_some()),
-            ("name", named),
+            ("messages.name", named),
         ]
         .into_iter()
         .filter_map(|(name, given)| given.then_some(name))
@@ -261,13 +267,12 @@ impl<'a> Part<'a> {
 }
 
 /// Who the answer is for; the newer name first.
-fn user<'a>(body: &Body<'a>) -> Option<Cow<'a, str>> {
+fn user(body: &Body<'_>) -> Option<String> {
     [body.safety_identifier, body.user]
         .into_iter()
         .flatten()
         .filter_map(|name| serde_json::from_str::<String>(name.get()).ok())
         .find(|name| !name.is_empty())
-        .map(Cow::Owned)
 }
 
 fn number(value: &RawValue) -> Result<&RawValue, Ineligible> {
@@ -281,15 +286,13 @@ fn is_not_zero(value: &RawValue) -> bool {
     value.get().parse() != Ok(0.0)
 }
 
-/// `stop`, one text or a list of them. Blank ones are left out: no other dialect takes them.
-fn stop_texts(value: &RawValue) -> Result<Vec<Cow<'_, str>>, Ineligible> {
+/// `stop`, one text or a list of them.
+fn stop_texts(value: &RawValue) -> Result<Vec<String>, Ineligible> {
     let text = value.get();
-    let texts: Vec<Cow<'_, str>> = if text.starts_with('"') {
+    if text.starts_with('"') {
         serde_json::from_str(text).map(|text| vec![text])
     } else {
         serde_json::from_str(text)
     }
-    .map_err(|_shape| Ineligible("`stop` is neither a text nor a list of texts"))?;
-    let blank = |text: &Cow<'_, str>| text.trim().is_empty();
-    Ok(texts.into_iter().filter(|text| !blank(text)).collect())
+    .map_err(|_shape| Ineligible("`stop` is neither a text nor a list of texts"))
 }

@@ -55,20 +55,20 @@ impl Relay {
         progress: &mut Progress,
         outgoing: &mut Outgoing<'_>,
     ) -> Result<(), StreamFault> {
-        let fields = Event::read(event).map_err(|_| not_an_event(event))?;
-        let data = fields.data.bytes();
-        if data.starts_with(b"[DONE]") {
+        let fields = Event::read(event).map_err(|_garbage| not_an_event(event))?;
+        let data = fields.data.text();
+        if data.starts_with("[DONE]") {
             return self.end(event, progress, outgoing);
         }
-        if data.trim_ascii().is_empty() && fields.name != b"error" {
+        if data.trim_ascii().is_empty() && fields.name != "error" {
             outgoing.pass(event, StreamItemKind::Idle);
             return Ok(());
         }
         let outline =
             Outline::read(data).ok_or(StreamFault::Malformed("an event is not a JSON object"))?;
         let error = outline.error(data);
-        if error.is_some() || fields.name == b"error" {
-            let error = error.unwrap_or_default();
+        if error.is_some() || fields.name == "error" {
+            let error = error.unwrap_or(data);
             return Err(StreamFault::Refused(Refused::inside_answer(error)));
         }
         self.note(&outline, progress);
@@ -91,7 +91,7 @@ impl Relay {
         let Ok(fields) = Event::read(rest) else {
             return Err(not_an_event(rest));
         };
-        if fields.data.bytes().trim_ascii() == b"[DONE]" {
+        if fields.data.text().trim_ascii() == "[DONE]" {
             return self.end(DONE, progress, outgoing);
         }
         Err(StreamFault::Truncated)
@@ -129,11 +129,11 @@ impl Relay {
     }
 
     /// What is to be done about the usage in an event.
-    fn usage_edit(&mut self, outline: &Outline<'_>, event: &Bytes, data: &[u8]) -> Change {
+    fn usage_edit(&mut self, outline: &Outline<'_>, event: &Bytes, data: &str) -> Change {
         let Some(value) = outline.usage else {
             return Change::Nothing;
         };
-        let span = span_in(data, value);
+        let span = span_in(data.as_bytes(), value);
         let reports = outline.reported().is_some();
         let alone = outline.choices.is_none_or(|choices| choices.count == 0);
         match (self.asked, reports, alone) {
@@ -147,7 +147,7 @@ impl Relay {
                 Change::Edit((span, b"null"))
             }
             (false, true, true) => Change::HoldBack,
-            (false, ..) => Change::Edit((member_around(data, span), b"")),
+            (false, ..) => Change::Edit((member_around(data.as_bytes(), span), b"")),
         }
     }
 }
@@ -178,13 +178,15 @@ fn pass_edited(
     let kind = kind_of(outline.choices);
     let whole = match data {
         // The data is a piece of the event: what stands around it passes too.
-        Data::Line(line) => event.get(span_of(event, line).map_or(0, |span| span.start)..),
+        Data::Line(line) => {
+            event.get(span_of(event, line.as_bytes()).map_or(0, |span| span.start)..)
+        }
         _ => None,
     };
     let Some(from_data) = whole else {
         let buffer = outgoing.buffer(kind);
         buffer.extend_from_slice(b"data: ");
-        buffer.extend_from_slice(&splice(data.bytes(), &[(range, new)]));
+        buffer.extend_from_slice(&splice(data.text().as_bytes(), &[(range, new)]));
         buffer.extend_from_slice(b"\n\n");
         return;
     };
@@ -195,9 +197,9 @@ fn pass_edited(
 }
 
 /// The event that carries only the usage of this one.
-fn without_choices(data: &[u8]) -> Option<Bytes> {
-    let text = std::str::from_utf8(data).ok()?;
-    let parsed: WithChoices<'_> = serde_json::from_str(text).ok()?;
-    let emptied = splice(data, &[(span_in(data, parsed.choices), b"[]")]);
+fn without_choices(data: &str) -> Option<Bytes> {
+    let parsed: WithChoices<'_> = serde_json::from_str(data).ok()?;
+    let choices = span_in(data.as_bytes(), parsed.choices);
+    let emptied = splice(data.as_bytes(), &[(choices, b"[]")]);
     Some([b"data: ", &emptied[..], b"\n\n"].concat().into())
 }

@@ -7,109 +7,131 @@ fn meaning(status: u16, body: &str) -> Refusal {
     decode_error(status, &HeaderMap::new(), body.as_bytes(), NOON).refusal
 }
 
+/// Status, body, and what they mean: the failover table, and where providers differ from it.
+const MEANINGS: &[(u16, &str, Refusal)] = &[
+    (429, "", Refusal::RateLimited),
+    (
+        429,
+        r#"{"error":{"code":"rate_limit_exceeded"}}"#,
+        Refusal::RateLimited,
+    ),
+    (
+        429,
+        r#"{"error":{"type":"insufficient_quota"}}"#,
+        Refusal::QuotaExhausted,
+    ),
+    (
+        429,
+        r#"{"error":{"code":"credit_balance_exhausted"}}"#,
+        Refusal::QuotaExhausted,
+    ),
+    (
+        429,
+        r#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
+        Refusal::QuotaExhausted,
+    ),
+    (402, "", Refusal::QuotaExhausted),
+    (
+        400,
+        r#"{"error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API"}}"#,
+        Refusal::QuotaExhausted,
+    ),
+    (
+        400,
+        r#"{"error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits."}}"#,
+        Refusal::QuotaExhausted,
+    ),
+    (
+        401,
+        r#"{"error":{"code":"invalid_api_key"}}"#,
+        Refusal::Credentials,
+    ),
+    (403, "", Refusal::Credentials),
+    (
+        404,
+        r#"{"error":{"code":"model_not_found"}}"#,
+        Refusal::ModelMissing,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"Model Not Exist"}}"#,
+        Refusal::ModelMissing,
+    ),
+    (
+        400,
+        r#"{"error":{"code":"context_length_exceeded"}}"#,
+        Refusal::ContextLength,
+    ),
+    (
+        400,
+        r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 215000 tokens > 200000 maximum"}}"#,
+        Refusal::ContextLength,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"This model's maximum context length is 8192 tokens."}}"#,
+        Refusal::ContextLength,
+    ),
+    (413, "<html>", Refusal::ContextLength),
+    (
+        400,
+        r#"{"error":{"code":"string_above_max_length","message":"exceeds the maximum number of tokens allowed"}}"#,
+        Refusal::Request,
+    ),
+    (
+        400,
+        r#"{"error":{"code":"content_filter"}}"#,
+        Refusal::ContentFilter,
+    ),
+    (
+        400,
+        r#"{"error":{"code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+        Refusal::ContentFilter,
+    ),
+    (
+        400,
+        r#"{"error":{"code":"content_policy_violation"}}"#,
+        Refusal::ContentFilter,
+    ),
+    (
+        400,
+        r#"{"error":{"message":"[429, 503, 1234] is too long"}}"#,
+        Refusal::Request,
+    ),
+    (
+        400,
+        r#"{"error":{"code":"unsupported_parameter"}}"#,
+        Refusal::Request,
+    ),
+    (422, "", Refusal::Request),
+    (405, "", Refusal::Request),
+    (408, "", Refusal::Unavailable),
+    (409, "", Refusal::Unavailable),
+    (424, "", Refusal::Unavailable),
+    (425, "", Refusal::Unavailable),
+    (
+        500,
+        r#"{"error":{"type":"insufficient_quota"}}"#,
+        Refusal::Unavailable,
+    ),
+    (
+        503,
+        r#"{"error":{"code":"slow_down"}}"#,
+        Refusal::Unavailable,
+    ),
+    (520, "<html>", Refusal::Unavailable),
+    (
+        529,
+        r#"{"error":{"type":"overloaded_error"}}"#,
+        Refusal::Unavailable,
+    ),
+    (302, "", Refusal::Unavailable),
+];
+
 #[test]
 fn a_refusal_means_what_the_failover_table_says() {
-    use Refusal::*;
-    for (status, body, refusal) in [
-        (429, "", RateLimited),
-        (
-            429,
-            r#"{"error":{"code":"rate_limit_exceeded"}}"#,
-            RateLimited,
-        ),
-        (
-            429,
-            r#"{"error":{"type":"insufficient_quota"}}"#,
-            QuotaExhausted,
-        ),
-        (
-            429,
-            r#"{"error":{"code":"credit_balance_exhausted"}}"#,
-            QuotaExhausted,
-        ),
-        (
-            429,
-            r#"{"type":"error","error":{"type":"rate_limit_error","message":"x","details":{"error_code":"enforced_spend_limit_reached"}}}"#,
-            QuotaExhausted,
-        ),
-        (402, "", QuotaExhausted),
-        (
-            400,
-            r#"{"error":{"type":"invalid_request_error","message":"Your credit balance is too low to access the API"}}"#,
-            QuotaExhausted,
-        ),
-        (
-            400,
-            r#"{"error":{"type":"invalid_request_error","message":"You have reached your specified API usage limits."}}"#,
-            QuotaExhausted,
-        ),
-        (401, r#"{"error":{"code":"invalid_api_key"}}"#, Credentials),
-        (403, "", Credentials),
-        (404, r#"{"error":{"code":"model_not_found"}}"#, ModelMissing),
-        (
-            400,
-            r#"{"error":{"message":"Model Not Exist"}}"#,
-            ModelMissing,
-        ),
-        (
-            400,
-            r#"{"error":{"code":"context_length_exceeded"}}"#,
-            ContextLength,
-        ),
-        (
-            400,
-            r#"{"error":{"type":"invalid_request_error","message":"prompt is too long: 215000 tokens > 200000 maximum"}}"#,
-            ContextLength,
-        ),
-        (
-            400,
-            r#"{"error":{"message":"This model's maximum context length is 8192 tokens."}}"#,
-            ContextLength,
-        ),
-        (413, "<html>", ContextLength),
-        (
-            400,
-            r#"{"error":{"code":"string_above_max_length","message":"exceeds the maximum number of tokens allowed"}}"#,
-            Request,
-        ),
-        (400, r#"{"error":{"code":"content_filter"}}"#, ContentFilter),
-        (
-            400,
-            r#"{"error":{"code":"x","innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
-            ContentFilter,
-        ),
-        (
-            400,
-            r#"{"error":{"code":"content_policy_violation"}}"#,
-            ContentFilter,
-        ),
-        (
-            400,
-            r#"{"error":{"message":"[429, 503, 1234] is too long"}}"#,
-            Request,
-        ),
-        (
-            400,
-            r#"{"error":{"code":"unsupported_parameter"}}"#,
-            Request,
-        ),
-        (422, "", Request),
-        (405, "", Request),
-        (408, "", Unavailable),
-        (409, "", Unavailable),
-        (424, "", Unavailable),
-        (425, "", Unavailable),
-        (
-            500,
-            r#"{"error":{"type":"insufficient_quota"}}"#,
-            Unavailable,
-        ),
-        (503, r#"{"error":{"code":"slow_down"}}"#, Unavailable),
-        (520, "<html>", Unavailable),
-        (529, r#"{"error":{"type":"overloaded_error"}}"#, Unavailable),
-        (302, "", Unavailable),
-    ] {
-        assert_eq!(meaning(status, body), refusal, "{status} {body}");
+    for (status, body, refusal) in MEANINGS {
+        assert_eq!(meaning(*status, body), *refusal, "{status} {body}");
     }
 }
 

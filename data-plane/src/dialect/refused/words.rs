@@ -117,7 +117,7 @@ fn shown(text: &str) -> String {
         let gap = if line.is_empty() { "" } else { " " };
         let word = if holds_key(word) { "[key]" } else { word };
         let room = UPSTREAM_ERROR_SHOWN.saturating_sub(line.len() + gap.len() + "…".len());
-        line.push_str(gap);
+        line.push_str(if room > 0 { gap } else { "" });
         if word.len() > room {
             line.push_str(
                 word.get(..word.floor_char_boundary(room))

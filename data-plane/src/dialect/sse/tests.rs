@@ -77,17 +77,18 @@ fn the_fields_of_an_event_are_read() {
     assert_eq!(
         read("event: ping\r\ndata:{}\r\nid: 7\nretry: 3\n: note\n\n"),
         Ok(Event {
-            name: b"ping",
-            data: Data::Line(b"{}")
+            name: "ping",
+            data: Data::Line("{}")
         })
     );
     assert_eq!(
-        read("data:  a\rdata\ndata: b\n\n").unwrap().data.bytes(),
-        b" a  b"
+        read("data:  a\rdata\ndata: b\n\n").unwrap().data.text(),
+        " a  b"
     );
     assert_eq!(read(": comment\n\n").unwrap().data, Data::Absent);
     assert_eq!(read("\n").unwrap().data, Data::Absent);
     assert_eq!(read("<html>\n\n"), Err(NotAnEvent));
+    assert_eq!(Event::read(b": \xff\n\n"), Err(NotAnEvent));
     assert_eq!(read("{\"error\":1}\n\n"), Err(NotAnEvent));
 }
 

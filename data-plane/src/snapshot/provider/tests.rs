@@ -12,8 +12,12 @@ fn provider(api: Api, base_url: &str, key: Option<&str>) -> Provider {
     }
 }
 
+fn here() -> ProviderName {
+    ProviderName::new("here").unwrap()
+}
+
 fn resolve(provider: &Provider) -> Result<ProviderRuntime, Unresolved> {
-    ProviderRuntime::resolve(&ProviderName::new("here").unwrap(), provider)
+    ProviderRuntime::resolve(&here(), provider)
 }
 
 fn chat_url(api: Api, base_url: &str) -> String {

@@ -1,0 +1,396 @@
+//! Golden files: what a provider or a caller sends (`NAME.in.*`), and beside it what must come of
+//! it. `AGIX_UPDATE_GOLDEN=1` writes the latter anew, for review.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use agix_core::units::Tokens;
+use agix_core::usage::Usage;
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+/// Bytes of the request whose answer is a golden file.
+const INPUT_BYTES: u64 = 330;
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("testdata/dialect")
+        .join(name)
+}
+
+/// The inputs of a folder: name and content.
+fn inputs(name: &str) -> Vec<(String, Vec<u8>)> {
+    let mut inputs: Vec<_> = std::fs::read_dir(folder(name))
+        .unwrap()
+        .filter_map(|entry| {
+            let path = entry.unwrap().path();
+            let file = path.file_name()?.to_str()?;
+            let (case, _) = file.split_once(".in.")?;
+            Some((case.to_owned(), std::fs::read(&path).unwrap()))
+        })
+        .collect();
+    inputs.sort();
+    assert!(inputs.len() > 10, "the golden files of {name} are missing");
+    inputs
+}
+
+/// Compares with the golden files of a folder all at once, so that one run shows every difference.
+fn compare(name: &str, outputs: &[(String, String)]) {
+    let update = std::env::var_os("AGIX_UPDATE_GOLDEN").is_some();
+    let mut differences = String::new();
+    for (file, output) in outputs {
+        let path = folder(name).join(file);
+        if update {
+            std::fs::write(&path, output).unwrap();
+        }
+        let golden = std::fs::read_to_string(&path).unwrap_or_default();
+        if golden != *output {
+            write!(
+                differences,
+                "\n--- {name}/{file}\n{golden}\n+++ now\n{output}"
+            )
+            .unwrap();
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+}
+
+fn ids() -> AnswerIds {
+    AnswerIds {
+        id: "chatcmpl-7".to_owned(),
+        created: 1_795_435_200,
+    }
+}
+
+fn request(asked: bool) -> ChatRequest {
+    let options = if asked {
+        r#","stream_options":{"include_usage":true}"#
+    } else {
+        ""
+    };
+    ChatRequest::read(format!(r#"{{"model":"m","stream":true{options}}}"#).into()).unwrap()
+}
+
+fn parts(usage: Usage) -> String {
+    let Usage {
+        input,
+        cached_input,
+        cache_write_5m,
+        cache_write_1h,
+        output,
+        reasoning,
+    } = usage;
+    format!(
+        "input {input}, cached {cached_input}, written {cache_write_5m} and {cache_write_1h}, \
+         output {output}, reasoning {reasoning}"
+    )
+}
+
+/// What the caller gets of a stream in these pieces, and how it ended.
+fn relay<'a>(
+    dialect: Dialect,
+    asked: bool,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (String, String) {
+    let mut decoder = StreamDecoder::new(dialect, &request(asked), ids());
+    let mut items = Vec::new();
+    let outcome = pieces
+        .into_iter()
+        .try_for_each(|piece| decoder.push(Bytes::copy_from_slice(piece), &mut items))
+        .and_then(|()| decoder.finish(&mut items));
+    let outcome = match outcome {
+        Ok(()) => "whole".to_owned(),
+        Err(fault) => format!("{:?}: {fault}", fault.failure()),
+    };
+    assert_eq!(outcome == "whole", decoder.is_done());
+    let last = items.last().map(|item| item.kind);
+    assert_eq!(decoder.is_done(), last == Some(StreamItemKind::Done));
+    let usage_alone = |item: &StreamItem| {
+        item.kind != StreamItemKind::Usage
+            || item.bytes.windows(7).filter(|w| w == b"\"usage\"").count() == 1
+    };
+    assert!(items.iter().all(usage_alone));
+    let bytes: Vec<u8> = items.iter().flat_map(|item| item.bytes.to_vec()).collect();
+    let (billed, source) = decoder.billed(INPUT_BYTES);
+    let ending = format!(
+        "# {outcome}\n# billed as {source:?}: {}\n# model {:?}, finish {:?}\n",
+        parts(billed),
+        decoder.model(),
+        decoder.finish_reason()
+    );
+    (String::from_utf8(bytes).unwrap(), ending)
+}
+
+fn streams(name: &str, dialect: Dialect) {
+    let mut outputs = Vec::new();
+    for (case, input) in inputs(name) {
+        for (asked, kind) in [(true, "asked"), (false, "unasked")] {
+            let (bytes, ending) = relay(dialect, asked, [input.as_slice()]);
+            outputs.push((format!("{case}.{kind}.sse"), bytes + &ending));
+        }
+    }
+    compare(name, &outputs);
+}
+
+/// Every way to cut a stream once, and into single bytes, gives the same as the whole.
+fn cuts(name: &str, dialect: Dialect) {
+    for (case, input) in inputs(name) {
+        // A CR at the edge of a chunk is given its LF, which a lone CR does not have.
+        let lone_cr = case == "bare-cr";
+        let plain = |text: String| {
+            if lone_cr {
+                text.replace("\r\n", "\r")
+            } else {
+                text
+            }
+        };
+        for asked in [true, false] {
+            let (bytes, ending) = relay(dialect, asked, [input.as_slice()]);
+            let whole = (plain(bytes), ending);
+            for cut in 0..=input.len() {
+                let (head, tail) = input.split_at(cut);
+                let (bytes, ending) = relay(dialect, asked, [head, tail]);
+                assert_eq!((plain(bytes), ending), whole, "{case} cut at {cut}");
+            }
+            let (bytes, ending) = relay(dialect, asked, input.chunks(1));
+            assert_eq!((plain(bytes), ending), whole, "{case} in single bytes");
+        }
+    }
+}
+
+/// A stream that ends early is never whole, and what passed is the beginning of what would have.
+fn early_ends(name: &str, dialect: Dialect, terminator: &[u8]) {
+    for (case, input) in inputs(name) {
+        let (whole, _) = relay(dialect, true, [input.as_slice()]);
+        let end = memchr::memmem::find(&input, terminator).map(|place| place + terminator.len());
+        for length in 0..input.len() {
+            let (passed, ending) = relay(dialect, true, [&input[..length]]);
+            if ending.starts_with("# whole") {
+                assert!(
+                    end.is_some_and(|end| length >= end),
+                    "{case} ended at {length}"
+                );
+            } else {
+                assert!(
+                    whole.starts_with(&passed),
+                    "{case} ended at {length}: {passed}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn openai_streams_are_relayed() {
+    streams("openai-stream", Dialect::OpenAi);
+}
+
+#[test]
+fn anthropic_streams_are_translated() {
+    streams("anthropic-stream", Dialect::Anthropic);
+}
+
+#[test]
+fn openai_streams_are_the_same_however_they_are_cut() {
+    cuts("openai-stream", Dialect::OpenAi);
+}
+
+#[test]
+fn anthropic_streams_are_the_same_however_they_are_cut() {
+    cuts("anthropic-stream", Dialect::Anthropic);
+}
+
+#[test]
+fn an_openai_stream_that_ends_early_is_never_whole() {
+    early_ends("openai-stream", Dialect::OpenAi, b"data: [DONE]");
+}
+
+#[test]
+fn an_anthropic_stream_that_ends_early_is_never_whole() {
+    early_ends("anthropic-stream", Dialect::Anthropic, b"message_stop");
+}
+
+#[test]
+fn conversations_become_messages() {
+    let outputs: Vec<_> = inputs("anthropic-request")
+        .into_iter()
+        .map(|(case, input)| {
+            let request = ChatRequest::read(Bytes::from(input)).unwrap();
+            let target = Target {
+                dialect: Dialect::Anthropic,
+                model: request.model().as_str(),
+                max_output_tokens: None,
+            };
+            let output = match encode(&request, &target) {
+                Ok(encoded) => {
+                    assert_eq!(encoded.path, "/v1/messages");
+                    assert_eq!(encoded.headers, [("anthropic-version", "2023-06-01")]);
+                    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+                    json!({ "body": body, "dropped": encoded.dropped })
+                }
+                Err(ineligible) => json!({ "ineligible": ineligible.to_string() }),
+            };
+            (format!("{case}.out.json"), format!("{output:#}\n"))
+        })
+        .collect();
+    compare("anthropic-request", &outputs);
+}
+
+#[test]
+fn messages_become_answers() {
+    let outputs: Vec<_> = inputs("anthropic-answer")
+        .into_iter()
+        .map(|(case, input)| {
+            let output = match decode_answer(Dialect::Anthropic, &ids(), Bytes::from(input)) {
+                Ok(answer) => {
+                    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+                    let (billed, source) = answer.billed(INPUT_BYTES);
+                    json!({
+                        "body": body,
+                        "billed": format!("{source:?}: {}", parts(billed)),
+                        "finish": format!("{:?}", answer.finish),
+                        "model": answer.model,
+                    })
+                }
+                Err(bad) => json!({ "fault": bad.to_string() }),
+            };
+            (format!("{case}.out.json"), format!("{output:#}\n"))
+        })
+        .collect();
+    compare("anthropic-answer", &outputs);
+}
+
+#[test]
+fn the_policys_bound_goes_before_the_models_own() {
+    let request =
+        ChatRequest::read(r#"{"model":"x","messages":[{"role":"user","content":"a"}]}"#.into())
+            .unwrap();
+    let target = Target {
+        dialect: Dialect::Anthropic,
+        model: "claude-opus-4-6",
+        max_output_tokens: Some(Tokens::new(1_000)),
+    };
+    let encoded = encode(&request, &target).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(body["model"], "claude-opus-4-6");
+    assert_eq!(body["max_tokens"], 1_000);
+}
+
+/// A damage to a byte sequence.
+#[derive(Debug, Clone)]
+enum Damage {
+    Set(prop::sample::Index, u8),
+    Insert(prop::sample::Index, Vec<u8>),
+    Cut(prop::sample::Index, usize),
+}
+
+fn damages() -> impl Strategy<Value = Vec<Damage>> {
+    let token = prop::sample::select(vec![
+        "\n\n",
+        "\r",
+        "data: ",
+        "[DONE]",
+        "{",
+        "}",
+        "null",
+        "\"",
+        "\\",
+        "usage",
+        ",",
+        "event: error\n",
+    ]);
+    let damage = prop_oneof![
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(at, byte)| Damage::Set(at, byte)),
+        (any::<prop::sample::Index>(), token)
+            .prop_map(|(at, token)| Damage::Insert(at, token.as_bytes().to_vec())),
+        (any::<prop::sample::Index>(), 1_usize..40).prop_map(|(at, count)| Damage::Cut(at, count)),
+    ];
+    prop::collection::vec(damage, 1..6)
+}
+
+fn damaged(mut bytes: Vec<u8>, damages: &[Damage]) -> Vec<u8> {
+    for damage in damages {
+        if bytes.is_empty() {
+            break;
+        }
+        match damage {
+            Damage::Set(at, byte) => {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            Damage::Insert(at, token) => {
+                let at = at.index(bytes.len());
+                bytes.splice(at..at, token.iter().copied());
+            }
+            Damage::Cut(at, count) => {
+                let at = at.index(bytes.len());
+                bytes.drain(at..bytes.len().min(at + count));
+            }
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Damage ends in a fault or in a stream, the same however it is cut, and never in a panic.
+    #[test]
+    fn a_damaged_stream_is_read_or_refused(
+        which in any::<prop::sample::Index>(),
+        damages in damages(),
+        asked in any::<bool>(),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        for (folder, dialect) in [
+            ("openai-stream", Dialect::OpenAi),
+            ("anthropic-stream", Dialect::Anthropic),
+        ] {
+            let inputs = inputs(folder);
+            let (_, input) = which.get(&inputs);
+            let input = damaged(input.clone(), &damages);
+            let (whole, whole_end) = relay(dialect, asked, [input.as_slice()]);
+            let (head, tail) = input.split_at(cut.index(input.len() + 1));
+            let (cut, cut_end) = relay(dialect, asked, [head, tail]);
+            let plain = |text: String| text.replace("\r\n", "\n").replace('\r', "\n");
+            prop_assert_eq!(plain(whole), plain(cut));
+            prop_assert_eq!(whole_end, cut_end);
+        }
+    }
+
+    #[test]
+    fn a_damaged_answer_is_read_or_refused(
+        which in any::<prop::sample::Index>(),
+        damages in damages(),
+    ) {
+        let inputs = inputs("anthropic-answer");
+        let (_, input) = which.get(&inputs);
+        let input = Bytes::from(damaged(input.clone(), &damages));
+        for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
+            if let Ok(answer) = decode_answer(dialect, &ids(), input.clone()) {
+                prop_assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_conversation_is_translated_or_refused(
+        which in any::<prop::sample::Index>(),
+        damages in damages(),
+    ) {
+        let inputs = inputs("anthropic-request");
+        let (_, input) = which.get(&inputs);
+        let input = Bytes::from(damaged(input.clone(), &damages));
+        if let Ok(request) = ChatRequest::read(input) {
+            for dialect in [Dialect::Anthropic, Dialect::OpenAi] {
+                let target = Target { dialect, model: "claude-sonnet-4-5", max_output_tokens: None };
+                if let Ok(encoded) = encode(&request, &target) {
+                    prop_assert!(serde_json::from_slice::<Value>(&encoded.body).is_ok());
+                }
+            }
+        }
+    }
+}
