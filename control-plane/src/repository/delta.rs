@@ -53,5 +53,5 @@ impl<S: Store> Repository<S> {
 /// The encoding of `delta`, if it is worth sending instead of a snapshot.
 pub(super) fn encoded_if_smaller(delta: &Delta, snapshot_bytes: usize) -> Option<Bytes> {
     let encoded = encode_delta(delta);
-    (encoded.len() <= SYNC_DELTA_BYTES && encoded.len() < snapshot_bytes).then(|| encoded.into())
+    (encoded.len() <= SYNC_DELTA_BYTES && encoded.len() <= snapshot_bytes).then(|| encoded.into())
 }
