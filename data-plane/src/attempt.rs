@@ -22,7 +22,7 @@ use crate::relay::Opening;
 use crate::snapshot::Compiled;
 use crate::worker::Worker;
 
-pub(crate) use report::{AttemptReport, Fault};
+pub(crate) use report::{AttemptReport, Fault, Skip};
 
 /// What the caller asks.
 #[derive(Debug)]
@@ -104,8 +104,8 @@ impl Exchange<'_> {
                     attempts,
                 });
             };
-            if let Some(reason) = self.passed_over(place, target) {
-                attempts.push(AttemptReport::skipped(target, reason));
+            if let Some(skip) = self.passed_over(place, target) {
+                attempts.push(AttemptReport::skipped(target, skip));
                 step = run.skipped(&self.plan.facts, clock.mono());
                 continue;
             }
@@ -124,7 +124,7 @@ impl Exchange<'_> {
                     });
                 }
                 Err(once::Unanswered::Ineligible(reason)) => {
-                    attempts.push(AttemptReport::skipped(target, reason));
+                    attempts.push(AttemptReport::skipped(target, Skip::Request(reason)));
                     step = run.skipped(&self.plan.facts, ended);
                 }
                 Err(once::Unanswered::Fault(fault)) => {
@@ -140,9 +140,9 @@ impl Exchange<'_> {
     }
 
     /// Why a target is not even tried.
-    fn passed_over(&self, place: usize, target: &Target) -> Option<&'static str> {
+    fn passed_over(&self, place: usize, target: &Target) -> Option<Skip> {
         if target.provider.lacks_key {
-            return Some("its provider's API key is not set");
+            return Some(Skip::Configuration("its provider's API key is not set"));
         }
         if place == 0 {
             return None;
@@ -150,14 +150,13 @@ impl Exchange<'_> {
         let policy = &self.compiled.policy;
         let entry = policy.agents.get(self.agent);
         if entry.is_some_and(|entry| !entry.allows(&target.model)) {
-            return Some("the agent may not use this model");
+            return Some(Skip::Configuration("the agent may not use this model"));
         }
         if !target.quote.allows(policy.budgets.contains_key(self.agent)) {
-            return Some("the model has no known price");
+            return Some(Skip::Configuration("the model has no known price"));
         }
-        target
-            .too_dear
-            .then_some("dearer than max_cost_ratio allows")
+        let too_dear = Skip::Configuration("dearer than max_cost_ratio allows");
+        target.too_dear.then_some(too_dear)
     }
 
     /// Waits until an attempt may begin, and says when that was.

@@ -34,6 +34,17 @@ pub(crate) struct AttemptReport {
     message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duration_ms: Option<u64>,
+    #[serde(skip)]
+    configuration: bool,
+}
+
+/// Why a target is not even tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Skip {
+    /// The request needs what the target cannot do.
+    Request(&'static str),
+    /// The policy or the proxy's environment keeps the target out.
+    Configuration(&'static str),
 }
 
 impl Fault {
@@ -110,7 +121,11 @@ impl Fault {
 }
 
 impl AttemptReport {
-    pub(crate) fn skipped(target: &Target, reason: &str) -> Self {
+    pub(crate) fn skipped(target: &Target, skip: Skip) -> Self {
+        let (reason, configuration) = match skip {
+            Skip::Request(reason) => (reason, false),
+            Skip::Configuration(reason) => (reason, true),
+        };
         Self {
             model: target.model.to_string(),
             provider: target.provider.name.to_string(),
@@ -119,6 +134,7 @@ impl AttemptReport {
             status: None,
             message: None,
             duration_ms: None,
+            configuration,
         }
     }
 
@@ -131,7 +147,18 @@ impl AttemptReport {
             status: matches!(fault.failure, Failure::Refused { .. }).then(|| fault.status()),
             message: Some(fault.message.clone()),
             duration_ms: Some(u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
+            configuration: false,
         }
+    }
+
+    /// Whether the target was passed over for what the policy or the environment lacks.
+    pub(crate) const fn is_configuration(&self) -> bool {
+        self.configuration
+    }
+
+    /// One target and its reason, for a message.
+    pub(crate) fn summary(&self) -> String {
+        format!("{} ({})", self.model, self.reason)
     }
 
     /// Whether a provider was called.

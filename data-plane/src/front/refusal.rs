@@ -309,7 +309,7 @@ impl Refusal {
             attempts,
         } = failed;
         let mut refusal = match &last {
-            None => Self::no_target(),
+            None => Self::no_target(&attempts),
             Some(fault) if stop == Stop::CallerFault => Self::callers_fault(fault),
             Some(fault) => Self::upstream_failed(stop, fault, &attempts),
         };
@@ -321,8 +321,14 @@ impl Refusal {
         refusal
     }
 
-    fn no_target() -> Self {
-        let message = "No provider can serve this request; see `agix.attempts`.".to_owned();
+    /// Every target was passed over: for what the request asks, or for what the policy lacks.
+    fn no_target(attempts: &[AttemptReport]) -> Self {
+        let reasons: Vec<_> = attempts.iter().map(AttemptReport::summary).collect();
+        let message = format!("No model can serve this request: {}.", reasons.join("; "));
+        if attempts.iter().any(AttemptReport::is_configuration) {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return Self::new(status, "server_error", "no_target", message);
+        }
         Self::invalid("no_target", message)
     }
 
@@ -445,3 +451,6 @@ pub(crate) fn error_body(
 pub(crate) fn tokens_value(tokens: Tokens) -> HeaderValue {
     HeaderValue::from(tokens.get())
 }
+
+#[cfg(test)]
+mod tests;
