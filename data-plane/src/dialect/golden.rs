@@ -279,6 +279,33 @@ fn the_policys_bound_goes_before_the_models_own() {
     assert_eq!(body["max_tokens"], 1_000);
 }
 
+/// The providers' list prices, on a day when all of them are in force.
+fn list_price(model: &str, usage: Usage) -> u64 {
+    let noon = agix_core::time::Wall::from_millis(1_795_435_200_000);
+    let tariff = agix_core::price::Catalogue::bundled()
+        .tariff("anthropic", model, noon)
+        .unwrap();
+    agix_core::price::cost(&tariff, &usage).unwrap().as_nanos()
+}
+
+#[test]
+fn a_cached_call_costs_what_the_provider_bills_and_no_token_twice() {
+    // 25 x 5 + 4,000 x 0.5 + 700 x 6.25 + 300 x 10 + 15 x 25 millionths of a dollar.
+    let expected = 9_875_000;
+    let read =
+        |folder_name: &str, file: &str| std::fs::read(folder(folder_name).join(file)).unwrap();
+    let answer = read("anthropic-answer", "cache.in.json");
+    let answer = decode_answer(Dialect::Anthropic, &ids(), Bytes::from(answer)).unwrap();
+    let (billed, _) = answer.billed(INPUT_BYTES);
+    assert_eq!(list_price("claude-opus-4-6", billed), expected);
+
+    let mut decoder = StreamDecoder::new(Dialect::Anthropic, &request(false), ids());
+    let stream = read("anthropic-stream", "cache.in.sse");
+    decoder.push(Bytes::from(stream), &mut Vec::new()).unwrap();
+    let (billed, _) = decoder.billed(INPUT_BYTES);
+    assert_eq!(list_price("claude-opus-4-6", billed), expected);
+}
+
 /// A damage to a byte sequence.
 #[derive(Debug, Clone)]
 enum Damage {

@@ -23,6 +23,9 @@ pub(in crate::dialect) fn chat(body: Bytes) -> Result<Answer, BadAnswer> {
         .choices
         .filter(|choices| choices.count > 0)
         .ok_or(BadAnswer::Malformed("it has no choices"))?;
+    if choices.failed {
+        return Err(BadAnswer::Malformed("a choice ended in an error"));
+    }
     Ok(Answer {
         usage: outline.reported().and_then(usage::of_chat),
         output_bytes: choices.bytes,
@@ -113,6 +116,7 @@ mod tests {
             r#"{"choices":null}"#,
             r#"{"choices":{}}"#,
             r#"{"choices":[{"message":"Hi"}]}"#,
+            r#"{"choices":[{"message":{"content":"Hi"},"finish_reason":"error"}]}"#,
             "{\"choices\":[{}],\"x\":\"\u{0}\"}",
         ] {
             assert!(matches!(read(body), Err(BadAnswer::Malformed(_))), "{body}");

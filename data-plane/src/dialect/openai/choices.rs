@@ -20,6 +20,8 @@ pub(super) struct Choices {
     pub(super) bytes: u64,
     /// Why the first of them that is at its end ended.
     pub(super) finish: Option<Finish>,
+    /// Whether any of them ended in an error, which some gateways say of a choice alone.
+    pub(super) failed: bool,
 }
 
 #[derive(serde::Deserialize)]
@@ -78,10 +80,9 @@ impl<'de> Deserialize<'de> for Choices {
 impl Choices {
     fn add(&mut self, choice: &Choice<'_>) {
         self.count = self.count.saturating_add(1);
-        let finish = choice
-            .finish_reason
-            .and_then(literal)
-            .map(Finish::from_openai);
+        let reason = choice.finish_reason.and_then(literal);
+        self.failed |= reason == Some("error");
+        let finish = reason.map(Finish::from_openai);
         self.content |= finish.is_some();
         self.finish = self.finish.or(finish);
         let messages = [choice.delta.as_ref(), choice.message.as_ref()];
@@ -196,7 +197,7 @@ mod tests {
                     count: 2,
                     content: true,
                     bytes: 9,
-                    finish: None,
+                    ..Choices::default()
                 },
             ),
             (
@@ -204,8 +205,8 @@ mod tests {
                 Choices {
                     count: 1,
                     content: true,
-                    bytes: 0,
                     finish: Some(Finish::Length),
+                    ..Choices::default()
                 },
             ),
             (
@@ -215,6 +216,7 @@ mod tests {
                     content: true,
                     bytes: 12,
                     finish: Some(Finish::ToolCalls),
+                    ..Choices::default()
                 },
             ),
             (
@@ -224,6 +226,7 @@ mod tests {
                     content: true,
                     bytes: 2,
                     finish: Some(Finish::Other),
+                    ..Choices::default()
                 },
             ),
         ] {

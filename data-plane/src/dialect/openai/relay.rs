@@ -71,6 +71,9 @@ impl Relay {
             let error = error.unwrap_or(data);
             return Err(StreamFault::Refused(Refused::inside_answer(error)));
         }
+        if outline.choices.is_some_and(|choices| choices.failed) {
+            return Err(StreamFault::Malformed("a choice ended in an error"));
+        }
         self.note(&outline, progress);
         match self.usage_edit(&outline, event, data) {
             Change::Nothing => outgoing.pass(event, kind_of(outline.choices)),
@@ -203,3 +206,6 @@ fn without_choices(data: &str) -> Option<Bytes> {
     let emptied = splice(data.as_bytes(), &[(choices, b"[]")]);
     Some([b"data: ", &emptied[..], b"\n\n"].concat().into())
 }
+
+#[cfg(test)]
+mod tests;
