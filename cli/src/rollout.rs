@@ -3,6 +3,7 @@
 //! A rollout is over when every connected proxy runs the revision or a later one, or has refused
 //! it. Proxies that are away are named but not waited for: they take the policy when they return.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use agix_core::policy::ResourceKey;
@@ -83,11 +84,33 @@ impl From<Rejection> for RejectionView {
     }
 }
 
-/// The reasons of a refusal, for people.
-pub(crate) fn rejection_lines(id: &str, rejection: &RejectionView) -> String {
-    let refused = format!("{} refused revision {}:\n", clean(id), rejection.revision);
-    let reasons = rejection.errors.iter().map(ReasonView::lines);
-    std::iter::once(refused).chain(reasons).collect()
+/// Who refused what, and why, for people. Those that say the same are named together.
+pub(crate) fn refusal_lines<'a>(
+    refusals: impl Iterator<Item = (&'a str, u64, &'a RejectionView)>,
+) -> String {
+    let mut groups: Vec<(Vec<Cow<'_, str>>, String)> = Vec::new();
+    for (id, applied, rejection) in refusals {
+        let reasons = rejection.errors.iter().map(ReasonView::lines);
+        let text = format!(
+            " refused revision {}, {}:\n{}",
+            rejection.revision,
+            still(applied),
+            reasons.collect::<String>()
+        );
+        match groups.iter_mut().find(|(_, said)| *said == text) {
+            Some((ids, _)) => ids.push(clean(id)),
+            None => groups.push((vec![clean(id)], text)),
+        }
+    }
+    let lines = groups.into_iter().map(|(ids, text)| ids.join(", ") + &text);
+    lines.collect()
+}
+
+fn still(revision: u64) -> String {
+    match revision {
+        0 => "still without a policy".to_owned(),
+        revision => format!("still at revision {revision}"),
+    }
 }
 
 impl ReasonView {
@@ -115,11 +138,12 @@ impl Follower {
         }
     }
 
-    fn runs(&self) -> String {
-        match self.applied_revision {
-            0 => "runs no policy".to_owned(),
-            revision => format!("runs revision {revision}"),
-        }
+    fn line(&self, state: &str) -> String {
+        let (id, address) = (clean(&self.id), clean(&self.address));
+        format!(
+            "{id} ({address}) {state}, {}\n",
+            still(self.applied_revision)
+        )
     }
 }
 
@@ -169,43 +193,32 @@ impl Rollout {
             let revision = self.revision;
             return format!("no proxy is connected; those that come will run revision {revision}");
         }
-        let proxies = if self.connected == 1 {
-            "proxy"
+        let run = if self.connected == 1 {
+            "proxy runs"
         } else {
-            "proxies"
-        };
-        let run = if self.acknowledged == 1 {
-            "runs"
-        } else {
-            "run"
+            "proxies run"
         };
         format!(
-            "{}/{} {proxies} {run} revision {}",
+            "{}/{} {run} revision {}",
             self.acknowledged, self.connected, self.revision
         )
     }
 
     /// Who does not run the revision, and why.
     pub(crate) fn laggards(&self) -> String {
-        let mut lines = Vec::new();
-        for follower in &self.refused {
-            let why = follower.rejection.as_ref();
-            lines.extend(why.map(|rejection| rejection_lines(&follower.id, rejection)));
-            lines.push(format!("  it {}\n", follower.runs()));
-        }
-        for (followers, state) in [(&self.waiting, "has not answered"), (&self.away, "is away")] {
-            for follower in followers {
-                let (id, address) = (clean(&follower.id), clean(&follower.address));
-                let runs = follower.runs();
-                lines.push(format!("{id} ({address}) {state}; it {runs}\n"));
-            }
-        }
-        lines.concat()
+        let refused = self.refused.iter().filter_map(|follower| {
+            let rejection = follower.rejection.as_ref()?;
+            Some((follower.id.as_str(), follower.applied_revision, rejection))
+        });
+        let waiting = self.waiting.iter().map(|one| one.line("has not answered"));
+        let away = self.away.iter().map(|one| one.line("is away"));
+        let others: String = waiting.chain(away).collect();
+        refusal_lines(refused) + &others
     }
 }
 
 /// Waits until the rollout of `revision` is over or `limit` has passed, and tells `progress` of
-/// each look.
+/// each look and how long it has waited.
 ///
 /// # Errors
 /// The last call's, if the control plane could not be asked until the end of the time.
@@ -213,17 +226,18 @@ pub(crate) async fn wait(
     client: &Client,
     revision: u64,
     limit: Duration,
-    mut progress: impl FnMut(&Rollout),
+    mut progress: impl FnMut(&Rollout, Duration),
 ) -> Result<Rollout, CallError> {
     let started = monotonic();
     loop {
         let mut fleet = client.fleet();
         let asked = client.call(fleet.list_proxies(ListProxiesRequest {})).await;
-        let over = started.elapsed() >= limit;
+        let waited = started.elapsed();
+        let over = waited >= limit;
         match asked {
             Ok(answer) => {
                 let rollout = Rollout::judge(revision, answer.into_inner());
-                progress(&rollout);
+                progress(&rollout, waited);
                 if rollout.waiting.is_empty() || over {
                     return Ok(rollout);
                 }
@@ -282,15 +296,21 @@ mod tests {
         assert!(!rollout.is_complete());
         assert_eq!(
             rollout.laggards(),
-            "old (127.0.0.1:1) has not answered; it runs revision 1\n"
+            "old (127.0.0.1:1) has not answered, still at revision 1\n"
         );
     }
 
     #[test]
     fn a_refusal_ends_the_wait_and_gives_its_reasons() {
-        let rollout = judge(vec![proxy("a", true, 1, Some(2))]);
+        let rollout = judge(vec![
+            proxy("a", true, 1, Some(2)),
+            proxy("b", true, 1, Some(2)),
+        ]);
         assert!(rollout.waiting.is_empty() && !rollout.is_complete());
-        assert!(rollout.laggards().contains("the key is missing [AGX0001]"));
+        assert_eq!(
+            rollout.laggards(),
+            "a, b refused revision 2, still at revision 1:\n  the key is missing [AGX0001]\n"
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure};
+use crate::files;
 use crate::output::Output;
 
 use default::Origin;
@@ -86,6 +87,10 @@ pub(crate) struct DevArgs {
 
 pub(crate) async fn run(args: DevArgs, output: Output) -> Result<Exit, Failure> {
     let output = output.for_people();
+    if let Some(policy) = &args.policy {
+        // A path that does not exist is better told now than at the first save.
+        files::paths(policy)?;
+    }
     let mut signals = Signals::listen()?;
     start::log(output)?;
     let shutdown = CancellationToken::new();

@@ -162,6 +162,15 @@ fn source(files: &[SourceFile]) -> String {
     shown.collect()
 }
 
+/// The policy in force.
+pub(crate) async fn current_policy(client: &Client) -> Result<Policy, CallError> {
+    let mut policy = Policy::default();
+    for resource in fetch(client, None).await?.resources {
+        policy.put(resource);
+    }
+    Ok(policy)
+}
+
 async fn fetch(client: &Client, revision: Option<u64>) -> Result<Fetched, CallError> {
     let mut policy = client.policy();
     let stream = async {

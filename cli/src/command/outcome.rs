@@ -1,5 +1,7 @@
 //! How an attempt to make a revision came out: the end of `apply` and `rollback`.
 
+use std::time::Duration;
+
 use agix_core::policy::document::Diagnostic;
 use agix_proto::v1::apply_response::{Applied, Conflict};
 use agix_proto::v1::{RevisionInfo, apply_response, rollback_response};
@@ -12,6 +14,9 @@ use crate::document::{Findings, received, tell};
 use crate::exit::{Exit, Failure};
 use crate::output::{ChangeView, Color, Look, Output, View, change_lines, clean, span};
 use crate::rollout::{self, Rollout};
+
+/// A wait that is worth a line in a log.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 
 /// What the control plane made of a request for a new revision.
 #[derive(Debug)]
@@ -219,9 +224,10 @@ async fn wait_for(
 ) -> Result<Rollout, CallError> {
     let mut shown = String::new();
     let in_place = output.color_err();
-    let rollout = rollout::wait(client, revision, wait.timeout, |rollout| {
+    let rollout = rollout::wait(client, revision, wait.timeout, |rollout, waited| {
         let line = rollout.line();
-        if line != shown && !rollout.is_complete() && !output.for_programs() {
+        let news = line != shown && (in_place || waited > LONG_WAIT);
+        if news && !rollout.is_complete() && !output.for_programs() {
             let (head, tail) = if in_place {
                 ("\r\x1b[K", "")
             } else {

@@ -9,7 +9,7 @@ use crate::args::Global;
 use crate::clock;
 use crate::exit::{Exit, Failure};
 use crate::output::{Look, Output, Table, View, ago, rfc3339};
-use crate::rollout::{RejectionView, rejection_lines};
+use crate::rollout::{RejectionView, refusal_lines};
 
 #[derive(Debug, Serialize)]
 struct Fleet {
@@ -121,11 +121,15 @@ impl View for Fleet {
             0 => String::new(),
             left_out => format!("... and {left_out} more\n"),
         };
-        let refusals = self.proxies.iter().filter_map(|proxy| {
+        let refused = self.proxies.iter().filter_map(|proxy| {
             let rejection = proxy.rejection.as_ref()?;
-            Some(format!("\n{}", rejection_lines(&proxy.id, rejection)))
+            Some((proxy.id.as_str(), proxy.applied_revision, rejection))
         });
-        table.text() + &more + &refusals.collect::<String>()
+        let refusals = match refusal_lines(refused).as_str() {
+            "" => String::new(),
+            lines => format!("\n{lines}"),
+        };
+        table.text() + &more + &refusals
     }
 }
 

@@ -55,16 +55,21 @@ impl View for Status {
                 clean(&current.author),
             ),
         };
+        let proxies = match &self.current {
+            None => format!("{} connected", self.proxies_connected),
+            Some(_) => format!(
+                "{}/{} run the current revision",
+                self.proxies_current, self.proxies_connected
+            ),
+        };
         format!(
             "control plane  {} (version {}, store {}, up {})\n\
              policy         {policy}\n\
-             proxies        {}/{} connected run the current revision\n",
+             proxies        {proxies}\n",
             self.endpoint,
             clean(&self.version),
             clean(&self.store),
             ago(self.started_at_unix_ms, self.now),
-            self.proxies_current,
-            self.proxies_connected,
         )
     }
 }

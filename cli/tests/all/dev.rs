@@ -82,11 +82,13 @@ fn read(source: impl std::io::BufRead + Send + 'static) -> Receiver<String> {
 fn next(lines: &Receiver<String>, text: &str) -> String {
     let mut seen = Vec::new();
     loop {
-        match lines.recv_timeout(PATIENCE) {
-            Ok(line) if line.contains(text) => return line,
-            Ok(line) => seen.push(line),
-            Err(_silence) => panic!("no `{text}` in {seen:#?}"),
+        let Ok(line) = lines.recv_timeout(PATIENCE) else {
+            panic!("no `{text}` in {seen:#?}");
+        };
+        if line.contains(text) {
+            return line;
         }
+        seen.push(line);
     }
 }
 
@@ -150,7 +152,7 @@ fn a_saved_file_is_applied_and_a_bad_one_is_not() {
         "rate_limits:\n  batch:\n    requests_per_minute: none\n",
     );
     dev.error("policy.yaml:3:26");
-    dev.error("the policy in force stays");
+    dev.error("nothing changes until it is saved again");
     files.write("policy.yaml", &limit(200));
     dev.line("policy applied (revision 1 -> 2)");
     dev.line("1 -> 200");
@@ -208,6 +210,15 @@ fn an_address_in_use_names_its_flag() {
             .complains(&format!("{taken} is in use by another program"))
             .complains(&format!("choose another with {flag}"));
     }
+}
+
+#[test]
+fn a_policy_that_does_not_exist_is_a_usage_error() {
+    let data = Files::new();
+    let dir = data.path().to_str().unwrap();
+    agixctl(["dev", "--data-dir", dir, "--policy", "/nonexistent.yaml"])
+        .exits(2)
+        .complains("/nonexistent.yaml cannot be read");
 }
 
 #[test]

@@ -302,7 +302,7 @@ fn an_empty_control_plane_says_so() {
         .exits(0)
         .says("store memory")
         .says("none yet")
-        .says("0/0");
+        .says("0 connected");
     let status = fleet.agixctl(&["status", "-o", "json"]).exits(0).json();
     assert!(status["current"].is_null());
 }

@@ -53,7 +53,7 @@ fn a_refusal_ends_the_wait_with_its_reasons() {
         .says("policy applied")
         .complains("p1 refused revision 2")
         .complains("AGIX_TEST_VARIABLE_THAT_IS_NOT_SET")
-        .complains("it runs revision 1");
+        .complains("still at revision 1");
     let json = fleet.agixctl(&["proxies", "-o", "json"]).exits(0).json();
     assert_eq!(json["proxies"][0]["rejection"]["revision"], 2);
     assert_eq!(json["proxies"][0]["behind"], 1);
@@ -61,7 +61,7 @@ fn a_refusal_ends_the_wait_with_its_reasons() {
         .agixctl(&["proxies"])
         .exits(0)
         .says("refused 2")
-        .says("p1 refused revision 2:");
+        .says("p1 refused revision 2, still at revision 1:");
     let json = fleet
         .apply(UNUSABLE, &["--wait", "-o", "json"])
         .exits(4)

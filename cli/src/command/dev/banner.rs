@@ -1,25 +1,34 @@
 //! What dev says when it is up: where everything is, and a request to paste.
 
+use agix_core::policy::Policy;
 use agix_proto::v1::StatusRequest;
 
 use super::default::Origin;
 use super::start::Started;
+use crate::command::get::current_policy;
 use crate::exit::Failure;
 use crate::output::Output;
 
 /// Where agixctl looks if it is not told.
 const DEFAULT_CONTROL: &str = "127.0.0.1:7070";
 
+/// A model that every policy routes.
+const ANY_MODEL: &str = "gpt-4o-mini";
+
 /// Prints it.
 pub(super) async fn print(started: &Started, origin: &Origin) -> Result<(), Failure> {
     let client = &started.client;
     let status = client.call(client.fleet().status(StatusRequest {})).await?;
     let revision = status.into_inner().current.map_or(0, |info| info.revision);
-    Output::raw(&text(started, origin, revision))?;
+    let policy = match revision {
+        0 => Policy::default(),
+        _ => current_policy(client).await?,
+    };
+    Output::raw(&text(started, origin, revision, &model(origin, &policy)))?;
     Ok(())
 }
 
-fn text(started: &Started, origin: &Origin, revision: u64) -> String {
+fn text(started: &Started, origin: &Origin, revision: u64, model: &str) -> String {
     let control = started.control.to_string();
     let endpoint = if control == DEFAULT_CONTROL {
         String::new()
@@ -53,7 +62,6 @@ fn text(started: &Started, origin: &Origin, revision: u64) -> String {
         data = started.data_dir.display(),
         policy = policy(origin, revision),
         hint = hint(origin),
-        model = model(origin),
     )
 }
 
@@ -80,10 +88,13 @@ const fn hint(origin: &Origin) -> &'static str {
     }
 }
 
-const fn model(origin: &Origin) -> &'static str {
+/// A model to ask: one with a chain, else one with an entry.
+fn model(origin: &Origin, policy: &Policy) -> String {
+    let named = policy.chains.keys().chain(policy.models.keys()).next();
     match origin {
-        Origin::Simulated => "demo-large",
-        Origin::Keys { model, .. } => model,
-        Origin::File(_) | Origin::Store => "MODEL",
+        Origin::Keys { model, .. } => (*model).to_owned(),
+        Origin::File(_) | Origin::Store | Origin::Simulated => {
+            named.map_or_else(|| ANY_MODEL.to_owned(), ToString::to_string)
+        }
     }
 }

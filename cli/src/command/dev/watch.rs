@@ -19,6 +19,9 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Time the proxy gets to take a policy.
 const ROLLOUT_TIME: Duration = Duration::from_secs(10);
 
+/// Said after what is wrong with a file.
+const UNCHANGED: &str = "nothing changes until it is saved again\n";
+
 /// What is compared to see that a file was saved: its name, time of modification and size.
 type Stamp = Vec<(PathBuf, Option<SystemTime>, u64)>;
 
@@ -63,11 +66,11 @@ impl Watched {
         self.seen = Some(now);
         match self.apply(client, output).await {
             Ok(Exit::Ok | Exit::Rollout) => {}
-            Ok(_) => Output::words("the policy in force stays; save the file to try again\n"),
+            Ok(_) => Output::words(UNCHANGED),
             Err(failure) => {
                 let label = output.label("error:", Color::Bad);
                 Output::words(&failure.report(&label).unwrap_or_default());
-                Output::words("the policy in force stays; save the file to try again\n");
+                Output::words(UNCHANGED);
             }
         }
     }
