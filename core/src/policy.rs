@@ -12,6 +12,7 @@ mod agent;
 mod changes;
 mod check;
 mod code;
+mod duration;
 mod failover;
 mod limits;
 mod observe;
@@ -19,6 +20,8 @@ mod provider;
 mod reference;
 mod resource;
 mod route;
+#[cfg(test)]
+mod strategy;
 mod webhook;
 
 use std::collections::BTreeMap;

@@ -144,3 +144,6 @@ fn fits(files: &[SourceFile]) -> Result<(), Finding> {
     };
     Err(Finding::everywhere(code::TOO_LARGE, message))
 }
+
+#[cfg(test)]
+mod tests;

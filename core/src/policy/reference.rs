@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+/// What stands before the secret in an `Authorization` header.
+const SCHEMES: [&str; 4] = ["Basic ", "Bearer ", "Key ", "Token "];
+
 /// An address or a secret as written: text with references, or the content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reference {
@@ -141,17 +144,16 @@ impl Reference {
         }
         Ok(value)
     }
+}
 
-    /// Whether any part of the value is written in the document itself.
-    pub fn has_literal(&self) -> bool {
+impl ReferencePart {
+    /// Whether a part of the value is written here.
+    fn is_literal(&self) -> bool {
         match self {
-            Self::File(_) => false,
-            Self::Text(parts) => parts.iter().any(|part| match part {
-                ReferencePart::Literal(_) => true,
-                ReferencePart::Variable { default, .. } => {
-                    default.as_deref().is_some_and(|text| !text.is_empty())
-                }
-            }),
+            Self::Literal(_) => true,
+            Self::Variable { default, .. } => {
+                default.as_deref().is_some_and(|text| !text.is_empty())
+            }
         }
     }
 }
@@ -199,9 +201,25 @@ impl Secret {
         &self.0
     }
 
+    /// Whether a part of the secret itself is written in the document. The scheme of an
+    /// `Authorization` header is no part of it.
+    pub fn holds_literal(&self) -> bool {
+        match &self.0 {
+            Reference::Text(parts) => match parts.as_slice() {
+                [ReferencePart::Literal(scheme), rest @ ..]
+                    if !rest.is_empty() && SCHEMES.contains(&&**scheme) =>
+                {
+                    rest.iter().any(ReferencePart::is_literal)
+                }
+                parts => parts.iter().any(ReferencePart::is_literal),
+            },
+            Reference::File(_) => false,
+        }
+    }
+
     /// What may be printed instead: the reference, or a fingerprint if it holds literal text.
     pub fn shown(&self) -> String {
-        if !self.0.has_literal() {
+        if !self.holds_literal() {
             return self.0.to_string();
         }
         let digest = Sha256::digest(self.0.to_string().as_bytes());
@@ -255,5 +273,11 @@ mod tests {
         assert!(!format!("{secret} {secret:?}").contains("hunter2"));
         let referring = Secret::new(Reference::parse("${OPENAI_API_KEY}").unwrap());
         assert_eq!(referring.to_string(), "${OPENAI_API_KEY}");
+        let header = Secret::new(Reference::parse("Bearer ${TOKEN}").unwrap());
+        assert_eq!(header.to_string(), "Bearer ${TOKEN}");
+        for text in ["Bearer hunter2", "Bearer ${A:-hunter2}", "hunter2${A}"] {
+            let secret = Secret::new(Reference::parse(text).unwrap());
+            assert!(!secret.to_string().contains("hunter2"), "{secret}");
+        }
     }
 }

@@ -409,3 +409,6 @@ fn single<V: PartialEq + Clone + Default>(
         delta.upserts.push(resource(new.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,7 +28,7 @@ enumeration!(
 /// The resource for people: literal secrets replaced by their fingerprints.
 pub fn redacted(resource: &Resource) -> v1::Resource {
     let shown = |secret: &Secret| {
-        if secret.expose().has_literal() {
+        if secret.holds_literal() {
             Secret::new(Reference::literal(&secret.shown()))
         } else {
             secret.clone()

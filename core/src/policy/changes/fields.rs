@@ -2,8 +2,8 @@
 //! apart by name, so that a new field cannot be forgotten.
 
 use std::fmt::Display;
-use std::time::Duration;
 
+use crate::policy::duration::written;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
     Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Resource,
@@ -166,8 +166,8 @@ fn of_simulation(script: &Simulation) -> Lines {
     } = script;
     let default = Simulation::default();
     let mut lines = Lines::default();
-    lines.set_or("first_token", first_token, &default.first_token, duration);
-    lines.set_or("per_token", per_token, &default.per_token, duration);
+    lines.set_or("first_token", first_token, &default.first_token, written);
+    lines.set_or("per_token", per_token, &default.per_token, written);
     let count = &default.output_tokens;
     lines.set_or("output_tokens", output_tokens, count, u32::to_string);
     lines.set_or("outcomes", outcomes, &default.outcomes, |outcomes| {
@@ -230,7 +230,7 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
         ("timeouts.idle", idle),
         ("timeouts.total", total),
     ] {
-        lines.set(field, duration(time));
+        lines.set(field, written(time));
     }
     let stream_rescue = match stream_rescue {
         StreamRescue::Off => "off",
@@ -241,9 +241,9 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
     lines.set("breaker.consecutive_failures", consecutive_failures);
     lines.set("breaker.error_percent", error_percent);
     lines.set("breaker.min_requests", min_requests);
-    lines.set("breaker.window", duration(window));
-    lines.set("breaker.open", duration(open));
-    lines.set("breaker.max_open", duration(max_open));
+    lines.set("breaker.window", written(window));
+    lines.set("breaker.open", written(open));
+    lines.set("breaker.max_open", written(max_open));
     lines
 }
 
@@ -385,16 +385,4 @@ fn of_tracing(tracing: Tracing) -> Lines {
 fn list<T: Display>(items: impl IntoIterator<Item = T>) -> String {
     let items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
     format!("[{}]", items.join(", "))
-}
-
-/// The largest unit in which `time` is a whole number: `90s`, `2m`, `300ms`.
-fn duration(time: &Duration) -> String {
-    let millis = time.as_millis();
-    let units = [("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
-    let whole = |(unit, size): &(&str, u128)| {
-        let count = millis.checked_div(*size)?;
-        (count > 0 && millis.checked_rem(*size) == Some(0)).then(|| format!("{count}{unit}"))
-    };
-    let found = units.iter().find_map(whole);
-    found.unwrap_or_else(|| format!("{millis}ms"))
 }

@@ -7,6 +7,7 @@ use super::{Place, Problems};
 use crate::id::ProviderName;
 use crate::limits::{LONGEST_SETTING, PROVIDER_HEADERS, SIMULATED_OUTCOMES};
 use crate::policy::document::suggest::nearest;
+use crate::policy::duration::written;
 use crate::policy::route::built_in_names;
 use crate::policy::{
     Api, Policy, Provider, Reference, ReferencePart, ResourceKey, Secret, SimulatedOutcome,
@@ -129,7 +130,7 @@ pub(super) fn check_simulation(script: &Simulation, key: &ResourceKey, problems:
     ];
     for (field, time) in times {
         if time > LONGEST_SETTING {
-            let message = format!("`{field}` must be at most 24h");
+            let message = format!("`{field}` must be at most {}", written(&LONGEST_SETTING));
             problems.add(&place(field), code::BAD_DURATION, message);
         }
     }

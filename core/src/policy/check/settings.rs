@@ -3,6 +3,7 @@
 use super::address;
 use super::{Place, Problems};
 use crate::limits::{LONGEST_SETTING, MAX_RETRIES, SAME_MODEL_RETRIES, TEMPLATE_BYTES};
+use crate::policy::duration::written;
 use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
 
 impl Policy {
@@ -23,6 +24,8 @@ impl Policy {
         let legal = same <= SAME_MODEL_RETRIES;
         check("same_model_retries", legal, code::BAD_NUMBER, &rule);
 
+        let longest = written(&LONGEST_SETTING);
+        let rule = format!("must be longer than nothing and at most {longest}");
         let (times, breaker) = (&settings.timeouts, &settings.breaker);
         for (field, time) in [
             ("timeouts.connect", times.connect),
@@ -34,8 +37,7 @@ impl Policy {
             ("breaker.max_open", breaker.max_open),
         ] {
             let legal = !time.is_zero() && time <= LONGEST_SETTING;
-            let rule = "must be longer than nothing and at most 24h";
-            check(field, legal, code::BAD_DURATION, rule);
+            check(field, legal, code::BAD_DURATION, &rule);
         }
         for (field, count) in [
             ("breaker.consecutive_failures", breaker.consecutive_failures),

@@ -92,7 +92,7 @@ struct Retired {
 /// Takes down everything that `policy` probably does not mean.
 pub(super) fn give(policy: &Policy, sections: &Sections<'_, '_>, report: &mut Report<'_>) {
     let mut advice = Advice { sections, report };
-    if sections.is_empty() {
+    if sections.is_empty() && !advice.report.has_errors() {
         let message = "the document says nothing: no limits, no chains, built-in providers only";
         let finding = Finding::warning_everywhere(code::NO_EFFECT, message);
         advice.report.push(finding);

@@ -142,8 +142,19 @@ impl<'a, 't> Field<'a, 't> {
         reader.report.push(finding.at(&self.path).with_help(help));
     }
 
-    /// Says that `key` is missing in this mapping.
+    /// Says that `key` is missing in this mapping, unless it is there with a typing error that was
+    /// reported.
     pub(super) fn missing(&self, reader: &mut Reader<'_>, key: &str, help: &str) {
+        let entries = match self.node.value() {
+            Value::Map(entries) => entries.as_slice(),
+            _ => &[],
+        };
+        let is_misspelt = |entry: &tree::Entry<'_>| {
+            nearest(&entry.key, [key]).is_some() && reader.report.has(code::UNKNOWN_KEY, entry.span)
+        };
+        if entries.iter().any(is_misspelt) {
+            return;
+        }
         let message = format!("`{key}` is missing");
         let finding = Finding::error(code::MISSING, self.key, message).at(&self.path);
         reader.report.push(finding.help(help));

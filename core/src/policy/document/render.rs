@@ -5,6 +5,7 @@ use std::ops::Range;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::{Diagnostic, Severity};
+use crate::policy::code;
 
 /// The diagnostics one below the other, and a last line that counts them. Nothing if there are
 /// none.
@@ -29,19 +30,21 @@ pub fn render(diagnostics: &[Diagnostic], colour: bool) -> String {
 
 /// How many errors and warnings there are: `8 errors, 1 warning`.
 pub fn summary(diagnostics: &[Diagnostic]) -> String {
-    let count = |severity| {
-        let is_it = |diagnostic: &&Diagnostic| diagnostic.severity == severity;
-        diagnostics.iter().filter(is_it).count()
-    };
-    let counts = [
-        (count(Severity::Error), "error"),
-        (count(Severity::Warning), "warning"),
-    ];
-    let some = counts.iter().filter(|(count, _)| *count > 0);
-    let words: Vec<String> = some
-        .map(|(count, what)| match count {
-            1 => format!("1 {what}"),
-            _ => format!("{count} {what}s"),
+    let words: Vec<String> = [(Severity::Error, "error"), (Severity::Warning, "warning")]
+        .into_iter()
+        .filter_map(|(severity, what)| {
+            let of_it = || diagnostics.iter().filter(|one| one.severity == severity);
+            let count = of_it().filter(|one| one.code != code::MORE).count();
+            let more = if of_it().any(|one| one.code == code::MORE) {
+                "more than "
+            } else {
+                ""
+            };
+            match count {
+                0 => None,
+                1 => Some(format!("{more}1 {what}")),
+                _ => Some(format!("{more}{count} {what}s")),
+            }
         })
         .collect();
     if words.is_empty() {

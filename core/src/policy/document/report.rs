@@ -166,6 +166,12 @@ impl<'r> Report<'r> {
         }
     }
 
+    /// Whether `code` was found at `span`.
+    pub(super) fn has(&self, code: &str, span: Span) -> bool {
+        let is_it = |finding: &Finding| finding.code == code && finding.span == Some(span);
+        self.findings.iter().any(is_it)
+    }
+
     /// Whether a further warning would be kept.
     pub(super) fn has_room_for_warnings(&self) -> bool {
         self.warnings < POLICY_ERRORS
@@ -190,7 +196,7 @@ impl<'r> Report<'r> {
     /// Lets no diagnostic show the texts in `node`, which may be secrets in the wrong place.
     pub(super) fn conceal(&mut self, node: &Node<'_>) {
         match node.value() {
-            Value::Plain(text) if text.len() <= NUMBER_BYTES && Decimal::parse(text).is_ok() => {}
+            Value::Plain(text) if is_short_number(text) => {}
             Value::Plain(_) | Value::Quoted(_) => self.conceal_span(node.defined().span),
             Value::List(items) => items.iter().for_each(|item| self.conceal(item)),
             Value::Map(entries) => entries.iter().for_each(|entry| self.conceal(&entry.value)),
@@ -259,6 +265,11 @@ impl<'r> Report<'r> {
         }
         diagnostic
     }
+}
+
+/// Whether `text` is a number, and not a secret made of digits.
+fn is_short_number(text: &str) -> bool {
+    text.len() <= NUMBER_BYTES && Decimal::parse(text).is_ok()
 }
 
 /// The same bytes in spans that do not overlap, sorted.

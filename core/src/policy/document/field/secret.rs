@@ -42,7 +42,10 @@ impl Field<'_, '_> {
         let address = self.reference(reader)?;
         if let Some(fault) = address::fault(&address) {
             let message = format!("{} {fault}", self.path.label());
-            reader.report.conceal(self.node);
+            // It may hold a password.
+            if address.to_string().contains('@') {
+                reader.report.conceal(self.node);
+            }
             self.error(reader, code::BAD_ADDRESS, message);
         }
         Some(address)
@@ -68,9 +71,8 @@ impl Field<'_, '_> {
             reader.report.conceal_span(span);
             return None;
         };
-        let holds_literal = reference.has_literal();
         let secret = Secret::new(reference);
-        if holds_literal {
+        if secret.holds_literal() {
             reader.report.conceal_span(span);
             reader.literals.push(Literal {
                 span,
@@ -83,6 +85,7 @@ impl Field<'_, '_> {
 
 /// Whether `text` is what is shown in place of a literal secret.
 fn is_fingerprint(text: &str) -> bool {
-    text.strip_prefix(FINGERPRINT)
+    text.trim()
+        .strip_prefix(FINGERPRINT)
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }

@@ -1,6 +1,7 @@
 //! Lines and columns of a file, and lines as they may be shown.
 
-use super::super::tree::Span;
+use super::super::tree::{Span, boolean};
+use super::is_short_number;
 use crate::limits::SHOWN_LINE_CHARS;
 
 /// What stands for a character that is not shown.
@@ -155,17 +156,26 @@ pub(super) fn masked_values(line: &str) -> String {
     if HARMLESS.contains(&key) && !SECRET.iter().any(|word| lower.contains(word)) {
         return line.to_owned();
     }
-    let kept = line.len().saturating_sub(rest.len());
-    line.char_indices()
-        .map(|(offset, character)| {
-            let is_structure = character.is_whitespace() || "{}[],:\"'".contains(character);
-            if offset < kept || is_structure {
+    let mut shown = line
+        .get(..line.len().saturating_sub(rest.len()))
+        .unwrap_or_default()
+        .to_owned();
+    for piece in rest.split_inclusive(is_structure) {
+        let word = piece.trim_end_matches(is_structure);
+        let is_harmless = is_short_number(word) || boolean(word).is_some();
+        shown.extend(piece.chars().map(|character| {
+            if is_harmless || is_structure(character) {
                 character
             } else {
                 MASK
             }
-        })
-        .collect()
+        }));
+    }
+    shown
+}
+
+fn is_structure(character: char) -> bool {
+    character.is_whitespace() || "{}[],:\"'".contains(character)
 }
 
 fn bytes(offset: u32) -> usize {
@@ -237,6 +247,7 @@ mod tests {
                 "- { model: *, *******: **** ]",
             ),
             ("  hunter2", "  *******"),
+            ("  b: 1, c: 5x ]", "  b: 1, *: ** ]"),
         ] {
             assert_eq!(masked_values(line), shown);
         }

@@ -388,7 +388,12 @@ fn advice(kind: &ErrorKind) -> Option<&'static str> {
         ErrorKind::SimpleKeyExpected | ErrorKind::ExpectedBlockMappingKey => {
             "each line of a mapping is `key: value`, and all its keys start in one column"
         }
-        ErrorKind::UnexpectedCharacter { .. } => {
+        ErrorKind::ExpectedFlowMappingSeparator
+        | ErrorKind::ExpectedFlowSequenceSeparator
+        | ErrorKind::UnclosedFlowCollection { .. } => {
+            "a comma is missing, or a bracket opened before is not closed"
+        }
+        ErrorKind::UnexpectedCharacter { character } if "@`%&*!|>{}[]#,".contains(*character) => {
             "a text must be quoted if it starts with one of @ ` % & * ! | > { } [ ] # ,"
         }
         ErrorKind::UnclosedQuotedScalar => "the quote opened here is never closed",
