@@ -7,6 +7,8 @@
 //! - A policy is a set of [`Resource`]s, so that a change of one line travels as one resource.
 
 pub mod document;
+#[cfg(any(test, feature = "test-util"))]
+pub mod strategy;
 
 mod agent;
 mod changes;
@@ -20,8 +22,6 @@ mod provider;
 mod reference;
 mod resource;
 mod route;
-#[cfg(test)]
-mod strategy;
 mod webhook;
 
 use std::collections::BTreeMap;

@@ -2,8 +2,6 @@
 //! in [`convert`]. Nothing outside this crate interprets a generated message's fields as policy.
 
 pub mod convert;
-#[cfg(any(test, feature = "test-util"))]
-pub mod strategy;
 
 /// Generated messages, clients and servers of `agix.v1`.
 #[expect(

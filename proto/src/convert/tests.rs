@@ -1,4 +1,5 @@
 use agix_core::id::{AgentName, ProxyId, Revision};
+use agix_core::policy::strategy;
 use agix_core::policy::{Change, Delta, Policy, Reference, Resource, ResourceKey, Secret};
 use agix_core::sync::{
     Hello, Load, NackReason, Nonce, Offer, PolicyHash, ProxyMessage, ServerMessage, Version,
@@ -10,7 +11,7 @@ use proptest::prelude::*;
 use prost::Message as _;
 
 use super::*;
-use crate::{strategy, v1};
+use crate::v1;
 
 fn version() -> impl Strategy<Value = Version> {
     (1..u64::MAX, any::<[u8; 32]>()).prop_map(|(revision, hash)| Version {

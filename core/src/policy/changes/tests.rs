@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::policy::document::{SourceFile, read, render};
-use crate::policy::strategy::any_policy;
+use crate::policy::strategy::policy as any_policy;
 
 const FULL: &str = include_str!("../../../testdata/documents/full.yaml");
 

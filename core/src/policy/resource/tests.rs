@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::policy::strategy::any_policy;
+use crate::policy::strategy::policy as any_policy;
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]

@@ -5,15 +5,16 @@ use crate::limits::{POLICY_DOCUMENT_BYTES, POLICY_FILES};
 
 /// Whatever is said must be sayable: places within the text, nothing that steers a terminal.
 fn check_diagnostics(text: &str, diagnostics: &[Diagnostic]) -> Result<(), TestCaseError> {
-    let lines = u32::try_from(text.lines().count().max(1)).unwrap();
+    let lines = text.lines().count().max(1);
+    let number = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
     for one in diagnostics {
-        prop_assert!(one.line <= lines, "{one:?}");
+        prop_assert!(number(one.line) <= lines, "{one:?}");
         prop_assert!(one.length >= 1, "{one:?}");
         prop_assert!(one.line == 0 || one.column >= 1, "{one:?}");
         prop_assert!(!one.message.contains(char::is_control), "{one:?}");
         prop_assert!(!one.path.contains(char::is_control), "{one:?}");
         let shown = one.source_line.chars().count();
-        let last = usize::try_from(one.column + one.length).unwrap();
+        let last = number(one.column) + number(one.length);
         // One past the end of the line, where something is missing.
         prop_assert!(one.source_line.is_empty() || last <= shown + 2, "{one:?}");
     }
@@ -83,7 +84,7 @@ fn near_yaml() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
     fn any_text_is_read_or_refused(text in any::<String>()) {
@@ -156,9 +157,9 @@ fn deep_nesting_is_refused() {
     for text in [
         format!("a: {}{}", "[".repeat(10_000), "]".repeat(10_000)),
         format!("a: {}", "{a: ".repeat(10_000)),
-        (0..10_000)
-            .map(|depth| format!("{}a:\n", " ".repeat(depth)))
-            .collect(),
+        (0..10_000).fold(String::new(), |text, depth| {
+            text + &" ".repeat(depth) + "a:\n"
+        }),
         "- ".repeat(10_000),
         format!("? {}", "? ".repeat(10_000)),
     ] {

@@ -355,16 +355,14 @@ const MISTAKES: &[(&str, &str)] = &[
 
 #[test]
 fn each_mistake_is_found_where_it_is() {
-    let mut wrong = String::new();
+    let mut wrong = Vec::new();
     for (text, expected) in MISTAKES {
         let found = errors(text);
         if found != [*expected] {
-            wrong.push_str(&format!(
-                "{text}\n  expected {expected}\n  found {found:?}\n"
-            ));
+            wrong.push(format!("{text}\n  expected {expected}\n  found {found:?}"));
         }
     }
-    assert!(wrong.is_empty(), "{wrong}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use agix_core::id::ModelName;
-use agix_core::policy::{
+use crate::id::ModelName;
+use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
     KeyHash, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Reference,
     ReferencePart, Secret, SimulatedOutcome, Simulation, StreamRescue, TimeZoneName, Timeouts,
     Tracing, UnknownModel, WebhookDefinition, WebhookSettings,
 };
-use agix_core::units::{
+use crate::units::{
     AlertPercent, CostRatio, MoneyLimit, PicoUsdPerToken, RequestLimit, SampleRate, TokenLimit,
     Tokens,
 };
