@@ -61,18 +61,9 @@ pub(super) fn stage(behaviour: &Behaviour, rendering: Rendering, pause: Duration
         Behaviour::CutAtByte(at) => Staged::ok(kind, cut(&rendering.parts, *at)),
         Behaviour::Drip { pause_ms } => {
             let pause = Duration::from_millis(*pause_ms);
-            let bytes: Vec<u8> = rendering
-                .parts
-                .iter()
-                .flat_map(|part| part.bytes.to_vec())
-                .collect();
-            let steps = bytes.into_iter().flat_map(|byte| {
-                [
-                    Step::Pause(pause),
-                    Step::Send(Bytes::copy_from_slice(&[byte])),
-                ]
-            });
-            Staged::ok(kind, steps)
+            let bytes = rendering.parts.iter().flat_map(|part| part.bytes.to_vec());
+            let single: Vec<Part> = bytes.map(|byte| Part::frame(vec![byte])).collect();
+            Staged::ok(kind, paced(&single, pause))
         }
         Behaviour::GzipBomb { bytes } => {
             let mut staged = Staged::ok(kind, gzip::zeros(*bytes));

@@ -1,0 +1,24 @@
+//! The promises of agix, tested against its real programs. They must have been built:
+//! `cargo build --bins`, which `scripts/test` does.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod cost_exact;
+mod failover_decisions;
+mod failover_outage;
+mod front_drain;
+mod front_limits;
+mod policy_history;
+mod policy_mistakes;
+mod policy_spec;
+mod sdk_openai;
+mod sync_fleet;
+mod upstream_bodies;
+mod upstream_cuts;
+mod upstream_faults;
+mod upstream_usage;

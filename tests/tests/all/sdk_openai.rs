@@ -1,0 +1,60 @@
+//! OpenAI's own Python library against a real proxy. The tests are in `tests/python`.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use agix_tests::test_bed::TestBed;
+
+const POLICY: &str = "
+failover:
+  timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
+  same_model_retries: 0
+  chains:
+    gpt-4o: [gpt-4o-mini, claude-opus-4-6]
+agents:
+  guarded: { keys: [\"sha256:0db8c7cf7ec0b1952063c2e7995e6e56bf773055fb5e161d3ef94e1f5e16a845\"], models: [gpt-4o] }
+";
+
+fn root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest
+        .parent()
+        .expect("the crate is in the repository")
+        .to_owned()
+}
+
+#[tokio::test]
+async fn the_openai_library_works() {
+    let python = root().join("target/python/bin/python");
+    assert!(
+        python.is_file(),
+        "{} does not exist: make it with `scripts/test python`",
+        python.display()
+    );
+    let bed = TestBed::start(POLICY).await;
+    let mut command = Command::new(python);
+    command
+        .args([
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "test_openai.py",
+        ])
+        .current_dir(root().join("tests/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(
+            "AGIX_TEST_PROXY",
+            format!("http://{}", bed.proxies[0].address),
+        )
+        .env("AGIX_TEST_MOCK", format!("http://{}", bed.mock.address()));
+    let run = tokio::task::spawn_blocking(move || command.output());
+    let output = run.await.unwrap().unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
