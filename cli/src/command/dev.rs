@@ -14,7 +14,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 use crate::exit::{Exit, Failure};
 use crate::files;
@@ -93,17 +92,15 @@ pub(crate) async fn run(args: DevArgs, output: Output) -> Result<Exit, Failure> 
     }
     let mut signals = Signals::listen()?;
     start::log(output)?;
-    let shutdown = CancellationToken::new();
-    let started = start::start(&args, shutdown.clone()).await?;
+    let started = start::start(&args).await?;
     let work = work(&args, &started, output);
     let worked = tokio::select! {
         worked = work => worked,
         () = signals.next() => Ok(()),
     };
     Output::words("\nstopping: open requests may end; Ctrl-C again stops at once\n");
-    shutdown.cancel();
     tokio::select! {
-        () = started.stopped() => {}
+        () = started.stop() => {}
         () = signals.next() => {}
     }
     worked.map(|()| Exit::Ok)

@@ -37,7 +37,9 @@ pub(super) struct Started {
     pub(super) control: SocketAddr,
     pub(super) data_dir: PathBuf,
     control_plane: agix_control_plane::Running,
+    stop_control_plane: CancellationToken,
     proxy: agix_proxy::Running,
+    stop_proxy: CancellationToken,
     requests: Requests,
 }
 
@@ -58,13 +60,14 @@ struct AddressInUse {
 }
 
 /// Starts the control plane, then the proxy on it.
-pub(super) async fn start(args: &DevArgs, shutdown: CancellationToken) -> Result<Started, Failure> {
+pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
+    let (stop_control_plane, stop_proxy) = (CancellationToken::new(), CancellationToken::new());
     let data_dir = data_dir(args.data_dir.as_deref()).await?;
     let config = ControlConfig {
         listen: args.control,
         store: StoreSpec::Embedded(data_dir.join("store")),
     };
-    let control_plane = agix_control_plane::start(config, shutdown.clone())
+    let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
         .await
         .map_err(|error| explain_control(error, args))?;
     let control = control_plane.address;
@@ -76,10 +79,10 @@ pub(super) async fn start(args: &DevArgs, shutdown: CancellationToken) -> Result
         sink: requests.sink(),
         ..ProxyConfig::new(args.listen, args.admin)
     };
-    let proxy = match agix_proxy::start(config, shutdown.clone()).await {
+    let proxy = match agix_proxy::start(config, stop_proxy.clone()).await {
         Ok(proxy) => proxy,
         Err(error) => {
-            shutdown.cancel();
+            stop_control_plane.cancel();
             control_plane.stopped().await;
             return Err(explain_proxy(error, args));
         }
@@ -91,16 +94,19 @@ pub(super) async fn start(args: &DevArgs, shutdown: CancellationToken) -> Result
         control,
         data_dir,
         control_plane,
+        stop_control_plane,
         proxy,
+        stop_proxy,
         requests,
     })
 }
 
 impl Started {
-    /// Waits until both parts have stopped, after they were told to.
-    pub(super) async fn stopped(self) {
-        // The proxy first: it closes its stream to the control plane.
+    /// Stops both parts: the proxy first, so that it never misses the control plane.
+    pub(super) async fn stop(self) {
+        self.stop_proxy.cancel();
         self.proxy.stopped().await;
+        self.stop_control_plane.cancel();
         self.control_plane.stopped().await;
         self.requests.stopped().await;
     }
