@@ -16,6 +16,29 @@ fn examples() -> Vec<PathBuf> {
 }
 
 #[test]
+fn the_readme_has_the_reference_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let reference = read("examples/reference.yaml");
+    assert!(read("README.md").contains(&format!("```yaml\n{reference}```\n")));
+}
+
+#[test]
+fn the_reference_names_every_setting_and_its_default() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let reference = std::fs::read_to_string(root.join("examples/reference.yaml")).unwrap();
+    let fleet = Fleet::start();
+    // A document without settings shows every default.
+    fleet.apply("failover: { chains: {} }", &[]).exits(0);
+    let settings = fleet.agixctl(&["get", "settings"]).exits(0);
+    for line in settings.stdout.lines().skip(1) {
+        let (path, _) = line.split_once(' ').unwrap();
+        let key = path.rsplit('.').next().unwrap();
+        assert!(reference.contains(&format!(" {key}: ")), "{path}");
+    }
+}
+
+#[test]
 fn every_example_is_legal() {
     let examples = examples();
     assert!(examples.len() >= 4, "{examples:?}");
