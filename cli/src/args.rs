@@ -136,8 +136,8 @@ pub(crate) struct NoteArgs {
     #[arg(short, long, value_name = "TEXT", default_value = "", hide_default_value = true, value_parser = message)]
     pub(crate) message: String,
 
-    /// Who, for the history [default: $USER@HOST]
-    #[arg(long, value_name = "NAME", value_parser = author_name)]
+    /// Who, for the history
+    #[arg(long, help = "Who, for the history [default: $USER@HOST]", value_name = "NAME", value_parser = author_name)]
     author: Option<String>,
 
     /// Only if this is the current revision; 0: only if there is no policy yet

@@ -74,9 +74,10 @@ pub(crate) struct DevArgs {
     )]
     policy: Option<PathBuf>,
 
-    /// Where the policy and its history are kept [default: ~/.agix]
+    /// Where the policy and its history are kept
     #[arg(
         long,
+        help = "Where the policy and its history are kept [default: ~/.agix]",
         env = "AGIX_DATA_DIR",
         value_name = "DIR",
         hide_env_values = true

@@ -30,12 +30,20 @@ pub(crate) struct DiffArgs {
     #[arg(short, long, value_name = "FILE|DIR|-", conflicts_with = "to")]
     file: Vec<PathBuf>,
 
-    /// The old side [default: the current revision]
-    #[arg(long, value_name = "REVISION")]
+    /// The old side
+    #[arg(
+        long,
+        help = "The old side [default: the current revision]",
+        value_name = "REVISION"
+    )]
     from: Option<u64>,
 
-    /// The new side [default: the current revision]
-    #[arg(long, value_name = "REVISION")]
+    /// The new side
+    #[arg(
+        long,
+        help = "The new side [default: the current revision]",
+        value_name = "REVISION"
+    )]
     to: Option<u64>,
 }
 

@@ -37,8 +37,12 @@ pub(crate) struct GetArgs {
     /// Only the entries of these names
     name: Vec<String>,
 
-    /// The revision [default: the current one]
-    #[arg(long, value_name = "REVISION")]
+    /// The revision
+    #[arg(
+        long,
+        help = "The revision [default: the current one]",
+        value_name = "REVISION"
+    )]
     revision: Option<u64>,
 }
 
