@@ -18,6 +18,9 @@ use crate::rollout::{self, Rollout};
 /// A wait that is worth a line in a log.
 const LONG_WAIT: Duration = Duration::from_secs(1);
 
+/// Most changes listed for people after a new revision; `diff` and `show` list more.
+const SHOWN_CHANGES: usize = 40;
+
 /// What the control plane made of a request for a new revision.
 #[derive(Debug)]
 pub(crate) enum Outcome {
@@ -125,7 +128,11 @@ impl AppliedView {
 
 impl View for AppliedView {
     fn text(&self, look: Look) -> String {
-        let changes = change_lines(&self.changes, self.changes_left_out, look);
+        let shown = self.changes.get(..SHOWN_CHANGES).unwrap_or(&self.changes);
+        let rest = self.changes.len().saturating_sub(shown.len());
+        let rest = u32::try_from(rest).unwrap_or(u32::MAX);
+        let left_out = self.changes_left_out.saturating_add(rest);
+        let changes = change_lines(shown, left_out, look);
         let indented = changes.lines().map(|line| format!("  {line}\n"));
         self.line() + "\n" + &indented.collect::<String>()
     }

@@ -40,6 +40,24 @@ fn apply_tells_programs_the_same() {
 }
 
 #[test]
+fn very_many_changes_do_not_fill_the_screen() {
+    let fleet = Fleet::start();
+    let agents = |requests: u32| {
+        let entry = |agent| format!("  agent-{agent}: {{ requests_per_minute: {requests} }}\n");
+        "rate_limits:\n".to_owned() + &(0..100).map(entry).collect::<String>()
+    };
+    let ran = fleet
+        .apply(&agents(1), &[])
+        .exits(0)
+        .says("... and 60 more");
+    assert_eq!(ran.stdout.lines().count(), 42, "{ran:#?}");
+    let json = fleet.apply(&agents(2), &["-o", "json"]).exits(0).json();
+    assert_eq!(json["changes"].as_array().unwrap().len(), 100);
+    let shown = fleet.agixctl(&["show", "2"]).exits(0);
+    assert_eq!(shown.stdout.matches("1 -> 2").count(), 100);
+}
+
+#[test]
 fn a_refused_document_changes_nothing() {
     let fleet = Fleet::start();
     fleet.apply(&limit(5), &[]).exits(0);
