@@ -12,7 +12,7 @@ pub const POLICY_DOCUMENT_BYTES: usize = 32 * 1024 * 1024;
 /// Most files of one policy directory.
 pub const POLICY_FILES: usize = 1_024;
 /// Most nodes (scalars, sequences, mappings) of one parsed YAML file.
-pub const POLICY_NODES: usize = 8_000_000;
+pub const POLICY_NODES: usize = 4_000_000;
 /// Most nodes that the aliases of one YAML file stand for when written out.
 pub const POLICY_ALIASED_NODES: usize = 1_000_000;
 /// Deepest nesting of a policy document.
@@ -21,6 +21,8 @@ pub const POLICY_DEPTH: usize = 32;
 pub const POLICY_ERRORS: usize = 200;
 /// Longest line of a document shown with an error, in characters.
 pub const SHOWN_LINE_CHARS: usize = 4_096;
+/// Most names that are looked at for one like a misspelt name.
+pub const PROPOSED_NAMES: usize = 2_000;
 /// Longest piece of a document quoted in an error, in characters.
 pub const QUOTED_CHARS: usize = 60;
 /// Most targets of one failover chain.

@@ -16,7 +16,7 @@ use super::document::suggest::nearest;
 use super::route::family_heads;
 use super::{Unroutable, code};
 use crate::id::ModelName;
-use crate::limits::POLICY_ERRORS;
+use crate::limits::{POLICY_ERRORS, PROPOSED_NAMES};
 use crate::policy::{Policy, ResourceKey};
 
 /// One thing wrong with a policy as a whole.
@@ -74,12 +74,10 @@ impl Policy {
         let Unroutable::UnknownModel { .. } = unroutable else {
             return;
         };
-        let near = if problems.0.len() < POLICY_ERRORS {
-            self.similar_model(model.as_str())
-        } else {
-            None
-        };
-        let help = match near {
+        let near = problems
+            .has_room()
+            .then(|| self.similar_model(model.as_str()));
+        let help = match near.flatten() {
             Some(near) => format!("did you mean `{near}`?"),
             None => "give it an entry in `models`, or write `provider/model`".to_owned(),
         };
@@ -90,9 +88,11 @@ impl Policy {
     /// A model that can be served and whose name resembles `name`.
     fn similar_model(&self, name: &str) -> Option<String> {
         let entries = self.models.keys().map(ModelName::as_str);
+        let entries = entries.take(PROPOSED_NAMES);
         let heads = self
             .chains
             .keys()
+            .take(PROPOSED_NAMES)
             .filter(|head| self.route(head).is_ok())
             .map(ModelName::as_str);
         if let Some(near) = nearest(name, entries.chain(heads)) {
@@ -127,6 +127,11 @@ impl<'a> Place<'a> {
 }
 
 impl Problems {
+    /// Whether the next problem is one of those that are shown and deserves some thought.
+    fn has_room(&self) -> bool {
+        self.0.len() < POLICY_ERRORS
+    }
+
     fn add(&mut self, place: &Place<'_>, code: &'static str, message: impl Into<String>) {
         self.0.push(Problem {
             resource: place.resource.clone(),

@@ -198,8 +198,8 @@ mod tests {
     use crate::policy::Model;
 
     fn route(policy: &Policy, model: &str) -> Result<(String, String), Unroutable> {
-        let route = policy.route(&ModelName::new(model).unwrap())?;
-        Ok((route.provider.to_string(), route.upstream_model))
+        let route = policy.route(&ModelName::new(model).unwrap());
+        route.map(|route| (route.provider.to_string(), route.upstream_model))
     }
 
     fn model(provider: &str, upstream_model: Option<&str>) -> Model {

@@ -15,7 +15,8 @@ impl Policy {
             let place = |field| Place::new(&key, field);
             let provider = model.provider.as_str();
             if !self.has_provider(provider) {
-                let help = match self.similar_provider(provider) {
+                let near = problems.has_room().then(|| self.similar_provider(provider));
+                let help = match near.flatten() {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("give it an entry in `providers`: `{provider}: {{ ... }}`"),
                 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::address;
 use super::{Place, Problems};
 use crate::id::ProviderName;
-use crate::limits::{LONGEST_SETTING, PROVIDER_HEADERS, SIMULATED_OUTCOMES};
+use crate::limits::{LONGEST_SETTING, PROPOSED_NAMES, PROVIDER_HEADERS, SIMULATED_OUTCOMES};
 use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
 use crate::policy::route::built_in_names;
@@ -52,7 +52,8 @@ impl Policy {
 
     /// A provider whose name resembles `name`.
     pub(super) fn similar_provider(&self, name: &str) -> Option<&str> {
-        let own = self.providers.keys().map(ProviderName::as_str);
+        let own = self.providers.keys().take(PROPOSED_NAMES);
+        let own = own.map(ProviderName::as_str);
         nearest(
             name,
             built_in_names().map(|name| -> &str { name }).chain(own),

@@ -284,18 +284,20 @@ pub(super) fn unknown_key(field: &Field<'_, '_>, reader: &mut Reader<'_>, keys: 
     reader.report.conceal(field.node);
     let name = field.path.name();
     let message = format!("unknown key {}", Quoted(name));
-    let help = match nearest(name, keys.iter().copied()) {
+    let proposal = || match nearest(name, keys.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("keys known here: {}", keys.join(", ")),
     };
+    let help = reader.report.has_room_for_errors().then(proposal);
     let finding = Finding::error(code::UNKNOWN_KEY, field.key, message);
-    reader.report.push(finding.at(&field.path).help(help));
+    reader.report.push(finding.at(&field.path).with_help(help));
 }
 
 fn duplicate_key(field: &Field<'_, '_>, first: Span, reader: &mut Reader<'_>) {
     reader.report.conceal(field.node);
     let message = format!("{} is there twice", Quoted(field.path.name()));
-    let help = format!("it is first set at {}", reader.report.position(first));
+    let position = || format!("it is first set at {}", reader.report.position(first));
+    let help = reader.report.has_room_for_errors().then(position);
     let finding = Finding::error(code::DUPLICATE_KEY, field.key, message);
-    reader.report.push(finding.at(&field.path).help(help));
+    reader.report.push(finding.at(&field.path).with_help(help));
 }

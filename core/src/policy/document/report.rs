@@ -172,9 +172,14 @@ impl<'r> Report<'r> {
         self.findings.iter().any(is_it)
     }
 
-    /// Whether a further warning would be kept.
+    /// Whether a further warning would be kept; beyond that it need not be worked out.
     pub(super) fn has_room_for_warnings(&self) -> bool {
         self.warnings < POLICY_ERRORS
+    }
+
+    /// As [`Report::has_room_for_warnings`], for errors.
+    pub(super) fn has_room_for_errors(&self) -> bool {
+        self.errors < POLICY_ERRORS
     }
 
     /// Whether there is an error.

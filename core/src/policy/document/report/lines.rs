@@ -119,7 +119,15 @@ impl<'t> Lines<'t> {
 /// The line of `place`, without what lies in `concealed`. Empty if the place is too far to the
 /// right to be shown.
 pub(super) fn masked(place: &Place<'_>, file: u32, concealed: &[Span]) -> String {
-    let end = place.start.saturating_add(place.text.len());
+    let last = place.column.saturating_add(place.length);
+    if bytes(last) > SHOWN_LINE_CHARS {
+        return String::new();
+    }
+    let cut = place.text.char_indices().nth(SHOWN_LINE_CHARS);
+    let shown = cut.map_or(place.text, |(cut, _)| {
+        place.text.get(..cut).unwrap_or_default()
+    });
+    let end = place.start.saturating_add(shown.len());
     let from = concealed.partition_point(|span| (span.file, bytes(span.end)) < (file, place.start));
     let hidden: Vec<Span> = concealed
         .iter()
@@ -127,12 +135,8 @@ pub(super) fn masked(place: &Place<'_>, file: u32, concealed: &[Span]) -> String
         .take_while(|span| span.file == file && bytes(span.start) < end)
         .copied()
         .collect();
-    let last = place.column.saturating_add(place.length);
-    if bytes(last) > SHOWN_LINE_CHARS {
-        return String::new();
-    }
-    let shown = place.text.char_indices().take(SHOWN_LINE_CHARS);
     shown
+        .char_indices()
         .map(|(offset, character)| {
             let offset = place.start.saturating_add(offset);
             let covers = |span: &Span| (bytes(span.start)..bytes(span.end)).contains(&offset);

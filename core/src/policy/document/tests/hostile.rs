@@ -187,3 +187,11 @@ fn a_document_has_its_bounds() {
     assert!(read_files(&many[1..]).is_ok());
     assert_eq!(read_files(&many).unwrap_err()[0].code, "AGX0002");
 }
+
+/// The time to find a column grows with the line, so no mistake beyond the bound may ask for one.
+#[test]
+fn a_line_full_of_mistakes_is_read_in_time() {
+    let text = format!("rate_limits: {{ {} }}", "a: { x: 1 }, ".repeat(30_000));
+    let diagnostics = outcome(&text);
+    assert_eq!(diagnostics.len(), crate::limits::POLICY_ERRORS + 1);
+}
