@@ -197,9 +197,13 @@ mod tests {
     use super::*;
     use crate::policy::Model;
 
+    fn name(model: &str) -> ModelName {
+        ModelName::new(model).unwrap()
+    }
+
     fn route(policy: &Policy, model: &str) -> Result<(String, String), Unroutable> {
-        let route = policy.route(&ModelName::new(model).unwrap());
-        route.map(|route| (route.provider.to_string(), route.upstream_model))
+        let route = policy.route(&name(model))?;
+        Ok((route.provider.to_string(), route.upstream_model))
     }
 
     fn model(provider: &str, upstream_model: Option<&str>) -> Model {
@@ -216,7 +220,7 @@ mod tests {
     #[test]
     fn a_name_without_an_entry_goes_to_its_family() {
         let policy = Policy::default();
-        for (name, provider, upstream) in [
+        for (model, provider, upstream) in [
             ("gpt-4o", "openai", "gpt-4o"),
             ("gpt-35-turbo", "openai", "gpt-3.5-turbo"),
             ("o3-mini", "openai", "o3-mini"),
@@ -227,7 +231,7 @@ mod tests {
             ("openai/gpt-35-turbo", "openai", "gpt-35-turbo"),
         ] {
             let expected = Ok((provider.to_owned(), upstream.to_owned()));
-            assert_eq!(route(&policy, name), expected, "{name}");
+            assert_eq!(route(&policy, model), expected, "{model}");
         }
         assert!(matches!(
             route(&policy, "llama3"),
@@ -242,7 +246,7 @@ mod tests {
     #[test]
     fn an_entry_goes_before_the_family() {
         let mut policy = Policy::default();
-        let mut add = |name, entry| policy.models.insert(ModelName::new(name).unwrap(), entry);
+        let mut add = |model, entry| policy.models.insert(name(model), entry);
         add("gpt-35-turbo", model("ollama", None));
         add("fast", model("anthropic", Some("claude-haiku-4-5")));
         add("lost", model("nowhere", None));
