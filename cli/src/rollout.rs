@@ -149,6 +149,7 @@ impl Follower {
 
 impl Rollout {
     fn judge(revision: u64, fleet: ListProxiesResponse) -> Self {
+        let newest = fleet.current_revision.max(revision);
         let mut rollout = Self {
             revision,
             complete: false,
@@ -159,7 +160,8 @@ impl Rollout {
             away: Vec::new(),
         };
         for proxy in fleet.proxies {
-            let follows = proxy.applied_revision >= revision;
+            // A later revision than the current one is of a history that was replaced.
+            let follows = (revision..=newest).contains(&proxy.applied_revision);
             let refused = proxy
                 .rejection
                 .as_ref()
@@ -278,7 +280,7 @@ mod tests {
 
     fn judge(proxies: Vec<ProxyInfo>) -> Rollout {
         let fleet = ListProxiesResponse {
-            current_revision: 2,
+            current_revision: 3,
             proxies,
             proxies_left_out: 0,
         };
@@ -291,12 +293,14 @@ mod tests {
             proxy("new", true, 2, None),
             proxy("newer", true, 3, None),
             proxy("old", true, 1, None),
+            proxy("stranger", true, 4, None),
         ]);
-        assert_eq!(rollout.line(), "2/3 proxies run revision 2");
+        assert_eq!(rollout.line(), "2/4 proxies run revision 2");
         assert!(!rollout.is_complete());
         assert_eq!(
             rollout.laggards(),
-            "old (127.0.0.1:1) has not answered, still at revision 1\n"
+            "old (127.0.0.1:1) has not answered, still at revision 1\n\
+             stranger (127.0.0.1:1) has not answered, still at revision 4\n"
         );
     }
 

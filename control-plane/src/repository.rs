@@ -3,8 +3,10 @@
 //! Rules this module keeps:
 //! - One commit of the store makes a revision: its record, the head, and the end of the record that
 //!   leaves the history. Before it nothing can be seen, after it everything.
-//! - Revisions are numbered without gaps and never reused. The last
-//!   [`agix_core::limits::POLICY_REVISIONS`] are kept.
+//! - Revisions are numbered one after the other and never reused. The last
+//!   [`agix_core::limits::POLICY_REVISIONS`] are kept. Numbers are left out only where a proxy has a
+//!   later revision in force than the store knows, since the store was replaced or restored: the
+//!   next revision passes it, or the proxy would never take one again.
 //! - The policy and its redacted sources are stored as chunks named by their content, written before
 //!   the commit that refers to them, shared between revisions and collected when unused.
 //! - A commit without an answer is settled before anyone is told anything.
@@ -26,9 +28,12 @@ mod settle;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use agix_core::limits::POLICY_REVISIONS;
+use agix_core::id::Revision;
+use agix_core::limits::{POLICY_REVISIONS, REVISION_LEAP};
 use tokio::sync::{Mutex, watch};
+use tracing::warn;
 
 pub use apply::{Applied, Conflict, Intent, Outcome, Proposal, Rollback};
 pub use blob::InvalidChunk;
@@ -55,6 +60,8 @@ struct Inner<S> {
     /// Held by whoever changes what is stored, and while a change of others is taken over.
     writing: Mutex<()>,
     current: watch::Sender<Option<Arc<Published>>>,
+    /// The latest revision a proxy has in force.
+    seen: AtomicU64,
 }
 
 impl<S> Clone for Repository<S> {
@@ -80,6 +87,7 @@ impl<S: Store> Repository<S> {
             kept,
             writing: Mutex::new(()),
             current,
+            seen: AtomicU64::new(0),
         };
         let repository = Self {
             inner: Arc::new(inner),
@@ -91,6 +99,30 @@ impl<S: Store> Repository<S> {
     /// The current revision; `None` before the first.
     pub fn current(&self) -> Option<Arc<Published>> {
         self.inner.current.borrow().clone()
+    }
+
+    /// Takes note of a revision that a proxy has in force and this history does not reach: the next
+    /// one is numbered above it. One that is further away than [`REVISION_LEAP`] is not believed.
+    pub fn pass(&self, applied: Revision) {
+        let current = self.current();
+        let newest = current.map_or(Revision::NONE, |current| current.info().revision);
+        if applied.number() > newest.number().saturating_add(REVISION_LEAP) {
+            warn!(%applied, %newest, "a proxy claims a revision that cannot be; it is ignored");
+            return;
+        }
+        self.inner
+            .seen
+            .fetch_max(applied.number(), Ordering::Relaxed);
+    }
+
+    /// The number of the revision that follows `current`.
+    fn number_after(&self, current: Revision) -> Revision {
+        current.max(self.latest_seen()).next()
+    }
+
+    /// The latest revision that a proxy has in force.
+    fn latest_seen(&self) -> Revision {
+        Revision::new(self.inner.seen.load(Ordering::Relaxed))
     }
 
     /// The current revision and those that follow. Whoever looks late sees the newest only.

@@ -171,6 +171,11 @@ pub const CHANGES_SHOWN: usize = 1_000;
 /// Time a stream gets to take the reason it ends for.
 pub const FAREWELL_TIME: Duration = Duration::from_secs(1);
 
+/// How far above the newest revision a proxy's own may be for the next revision to be numbered above
+/// it. A control plane whose store was replaced has to pass its proxies; one mad proxy must not use
+/// up the numbers.
+pub const REVISION_LEAP: u64 = 1_000_000;
+
 // Callers of a proxy.
 
 /// Connections one proxy holds open to callers.

@@ -77,7 +77,7 @@ impl ProxyView {
     fn state(&self) -> String {
         match (&self.rejection, self.connected, self.behind) {
             (_, false, _) => "away".to_owned(),
-            (_, true, 0) => "current".to_owned(),
+            (None, true, 0) => "current".to_owned(),
             (Some(rejection), true, _) => format!("refused {}", rejection.revision),
             (None, true, behind) => format!("{behind} behind"),
         }

@@ -141,6 +141,7 @@ impl<S: Store> Repository<S> {
             }
             if let Some(current) = seen.current.as_ref()
                 && current.info().hash == prepared.hash
+                && current.info().revision >= self.latest_seen()
             {
                 return Ok(Outcome::Applied(Applied {
                     current: current.info().clone(),
@@ -154,7 +155,8 @@ impl<S: Store> Repository<S> {
                 let current = seen.current.clone();
                 blocking(move || prepared.difference(current.as_deref())).await?
             };
-            let record = seen.record(&prepared, &difference, &intent, rolled_back_to);
+            let revision = self.number_after(seen.revision());
+            let record = prepared.record(revision, &difference, &intent, rolled_back_to);
             let applied = Applied {
                 current: record.info.clone(),
                 previous: seen.revision(),
@@ -165,7 +167,9 @@ impl<S: Store> Repository<S> {
                 return Ok(Outcome::Applied(applied));
             }
             if self.commit(&prepared, &seen, &record).await? {
-                self.announce(prepared, record, difference.delta).await;
+                let base = applied.previous;
+                self.announce(prepared, record, (base, difference.delta))
+                    .await;
                 return Ok(Outcome::Applied(applied));
             }
             // Whoever lost waits a moment of its own, or the same ones lose again.
@@ -271,12 +275,16 @@ impl<S: Store> Repository<S> {
     }
 
     /// Makes the new revision current in this process.
-    async fn announce(&self, prepared: Arc<Prepared>, record: Record, delta: Option<Bytes>) {
+    async fn announce(
+        &self,
+        prepared: Arc<Prepared>,
+        record: Record,
+        (base, delta): (Revision, Option<Bytes>),
+    ) {
         let RevisionInfo {
             revision, author, ..
         } = &record.info;
         info!(%revision, author, "a policy was applied");
-        let base = Revision::new(revision.number().saturating_sub(1));
         let policy = Arc::clone(&prepared.policy);
         let published = Published::new(record, policy, prepared.canonical.clone());
         if let Some(cell) = published.delta_from(base) {
@@ -302,10 +310,12 @@ impl Seen {
             current_author: author.unwrap_or_default(),
         })
     }
+}
 
+impl Prepared {
     fn record(
         &self,
-        prepared: &Prepared,
+        revision: Revision,
         difference: &Difference,
         intent: &Intent,
         rolled_back_to: Option<Revision>,
@@ -318,18 +328,18 @@ impl Seen {
         } = *difference;
         Record {
             info: RevisionInfo {
-                revision: self.revision().next(),
+                revision,
                 author: intent.author.clone(),
                 message: intent.message.clone(),
                 time: intent.time,
-                hash: prepared.hash,
+                hash: self.hash,
                 rolled_back_to,
                 changed,
                 removed,
                 total,
             },
-            policy: prepared.policy_blob.clone(),
-            sources: prepared.sources_blob.clone(),
+            policy: self.policy_blob.clone(),
+            sources: self.sources_blob.clone(),
             attempt: Attempt(fastrand::u128(..)),
         }
     }

@@ -157,6 +157,30 @@ async fn an_unchanged_policy_makes_no_revision() {
 }
 
 #[tokio::test]
+async fn the_next_revision_passes_a_proxy_that_is_ahead_of_a_replaced_store() {
+    let repository = Repository::open(Memory::default()).await.unwrap();
+    apply(&repository, policy(3, 10)).await;
+    repository.pass(Revision::new(7));
+    let again = apply(&repository, policy(3, 10)).await;
+    assert_eq!(again.current.revision, Revision::new(8));
+    assert!(
+        !again.unchanged,
+        "the proxy has another policy until it takes this one"
+    );
+    let next = apply(&repository, policy(4, 10)).await;
+    assert_eq!(next.current.revision, Revision::new(9));
+    assert_eq!(numbers(&check_history(&repository).await), [9, 8, 1]);
+}
+
+#[tokio::test]
+async fn one_mad_proxy_does_not_use_up_the_numbers() {
+    let repository = Repository::open(Memory::default()).await.unwrap();
+    repository.pass(Revision::new(u64::MAX));
+    let first = apply(&repository, policy(3, 10)).await;
+    assert_eq!(first.current.revision, Revision::new(1));
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_and_changes_nothing() {
     let store = Memory::default();
     let repository = Repository::open(store.clone()).await.unwrap();

@@ -163,10 +163,10 @@ async fn of_two_proxies_with_one_id_the_newer_wins() {
 }
 
 #[tokio::test]
-async fn a_proxy_ahead_of_the_history_is_offered_nothing_and_the_fleet_says_why() {
+async fn a_proxy_ahead_of_the_history_waits_for_a_revision_that_passes_its_own() {
     let plane = Plane::in_memory().await;
     plane.apply(&limit(1)).await;
-    let proxy = Proxy::silent(&plane).await;
+    let mut proxy = Proxy::silent(&plane).await;
     let hello = v1::Hello {
         proxy_id: "one".to_owned(),
         applied_revision: 40,
@@ -178,6 +178,10 @@ async fn a_proxy_ahead_of_the_history_is_offered_nothing_and_the_fleet_says_why(
     assert_eq!(known.applied_revision, 40);
     let message = &known.rejection.unwrap().errors[0].message;
     assert!(message.contains("older than revision 40"), "{message}");
+    plane.apply(&limit(1)).await;
+    proxy.follow().await;
+    let known = plane.proxy(|known| known.rejection.is_none()).await;
+    assert_eq!(known.applied_revision, 41);
 }
 
 #[tokio::test]

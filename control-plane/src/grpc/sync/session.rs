@@ -184,7 +184,8 @@ impl<S: Store> Session<S> {
                         seat.refused(version.revision, reasons);
                     }
                 }
-                ServerEffect::Ahead { applied: _, reason } => {
+                ServerEffect::Ahead { applied, reason } => {
+                    self.shared.repository.pass(applied.revision);
                     if let (Some(seat), Some(current)) = (&self.seat, &self.current) {
                         seat.refused(current.info().revision, vec![reason]);
                     }
