@@ -165,9 +165,8 @@ impl RelayBody {
             }
             match self.upstream.poll_data(cx) {
                 Poll::Pending => {
-                    ready!(self.clockwork.poll(cx));
-                    let message = "the provider's stream stalled";
-                    self.fail(&Fault::new(Failure::IdleTimeout, message));
+                    let fault = ready!(self.clockwork.poll(cx));
+                    self.fail(&fault);
                 }
                 Poll::Ready(Some(Ok(part))) => {
                     self.clockwork.last = runtime_now();
@@ -274,16 +273,22 @@ impl Drop for RelayBody {
 }
 
 impl Clockwork {
-    /// Ready when the provider has been silent for too long.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let until = self.total.min(self.last + self.idle);
+    /// Ready when the provider has been silent, or the request has lasted, for too long.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Fault> {
+        let idle = self.last + self.idle;
+        let until = self.total.min(idle);
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
         loop {
             ready!(timer.as_mut().poll(cx));
             if timer.deadline() >= until {
-                return Poll::Ready(());
+                let (failure, message) = if until < idle {
+                    (Failure::Deadline, "the request's time is used up")
+                } else {
+                    (Failure::IdleTimeout, "the provider's stream stalled")
+                };
+                return Poll::Ready(Fault::new(failure, message));
             }
             timer.as_mut().reset(until);
         }
