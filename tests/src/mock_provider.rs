@@ -74,6 +74,11 @@ impl MockProvider {
         self.address
     }
 
+    /// Refuses every other key from now on. Without this any key is taken.
+    pub fn accept_only(&self, key: &str) {
+        self.shared.accept_only(key);
+    }
+
     /// What the calls of `model` meet from now on.
     pub fn script(&self, model: &str, script: Script) {
         self.shared.script(model, script);

@@ -15,6 +15,8 @@ use crate::wait::until;
 
 /// The longest a proxy may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// The proxies' key at the mock provider, which takes no other.
+pub const KEY: &str = "sk-of-the-house";
 /// First port for programs that are started again where they were. The system hands out its own
 /// free ports from 32768 on, so nobody takes such a port meanwhile.
 const FIRST_PORT: u16 = 20_000;
@@ -84,6 +86,7 @@ impl TestBed {
     pub async fn without_proxies() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mock = MockProvider::start().expect("a mock provider");
+        mock.accept_only(KEY);
         let control_plane = ControlPlane::start(directory.path(), steady_address()).await;
         let agixctl = Agixctl::new(directory.path(), control_plane.address);
         Self {
@@ -100,9 +103,9 @@ impl TestBed {
         let mock = self.mock.address();
         format!(
             r#"providers:
-  openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: sk-mock }}
-  deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: sk-mock }}
-  anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: sk-mock }}
+  openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
+  deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
+  anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: {KEY} }}
 {policy}
 "#
         )

@@ -55,16 +55,17 @@ fn invalid(message: &str) -> Refused {
     refused(400, "invalid_request_error", message)
 }
 
-/// The refusal of a request without a key or without a version.
-pub(super) fn check_key(headers: &HeaderMap) -> Result<(), Refused> {
+/// The refusal of a request without a key or a version, or with another key than the one expected.
+pub(super) fn check_key(headers: &HeaderMap, expected: Option<&str>) -> Result<(), Refused> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").and_then(|value| value.strip_prefix("Bearer "));
-    if text("x-api-key").or(bearer).is_none_or(str::is_empty) {
-        return Err(refused(
-            401,
-            "authentication_error",
-            "x-api-key header is required",
-        ));
+    let key = text("x-api-key").or(bearer).unwrap_or_default();
+    if key.is_empty() {
+        let message = "x-api-key header is required";
+        return Err(refused(401, "authentication_error", message));
+    }
+    if expected.is_some_and(|expected| expected != key) {
+        return Err(by_status(401, ""));
     }
     if text("anthropic-version").is_none() {
         return Err(invalid("anthropic-version: header is required"));

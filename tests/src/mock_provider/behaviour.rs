@@ -82,6 +82,11 @@ pub enum Fault {
         /// Bytes of the line.
         bytes: u64,
     },
+    /// The last event with text, over and over, of this many bytes together; then the end.
+    EndlessEvents {
+        /// Bytes of the events.
+        bytes: u64,
+    },
 }
 
 /// What is wrong with the token counts.

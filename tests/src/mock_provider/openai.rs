@@ -45,15 +45,20 @@ fn invalid(message: &str, param: Option<&str>, code: &str) -> Refused {
     refused(400, message, "invalid_request_error", param, code)
 }
 
-/// The refusal of a request without a key.
-pub(super) fn check_key(headers: &HeaderMap) -> Result<(), Refused> {
+/// The refusal of a request without a key, or with another than the one expected.
+pub(super) fn check_key(headers: &HeaderMap, expected: Option<&str>) -> Result<(), Refused> {
     let key = headers
         .get(http::header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.strip_prefix("Bearer "))
         .map_or("", str::trim);
     if !key.is_empty() {
-        return Ok(());
+        let right = expected.is_none_or(|expected| expected == key);
+        return if right {
+            Ok(())
+        } else {
+            Err(by_status(401, ""))
+        };
     }
     Err(refused(
         401,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ use super::{anthropic, openai};
 pub(super) struct Shared {
     pub(super) ledger: Ledger,
     models: Arc<Mutex<HashMap<String, Model>>>,
+    /// The only key taken; unset: any.
+    key: Arc<OnceLock<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +77,7 @@ impl Shared {
         Self {
             ledger: Ledger::new(),
             models: Arc::default(),
+            key: Arc::default(),
         }
     }
 
@@ -88,6 +91,15 @@ impl Shared {
 
     pub(super) fn reply(&self, model: &str, reply: Reply) {
         self.models().entry(model.to_owned()).or_default().reply = reply;
+    }
+
+    pub(super) fn accept_only(&self, key: &str) {
+        // The first key stays.
+        drop(self.key.set(key.to_owned()));
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.get().map(String::as_str)
     }
 
     fn next(&self, model: &str) -> (Behaviour, Reply) {
@@ -168,14 +180,14 @@ async fn meet(
         (&Method::POST, "/v1/chat/completions") => Endpoint::Chat,
         (&Method::POST, "/v1/embeddings") => Endpoint::Embeddings,
         (&Method::POST, "/v1/messages") => Endpoint::Messages,
-        (&Method::GET, "/v1/models") => return respond(models(head), call, reset),
+        (&Method::GET, "/v1/models") => return respond(models(head, shared.key()), call, reset),
         (method, path) => {
             let message = format!("Invalid URL ({method} {path})");
             let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
             return respond(Refused::new(404, body).into(), call, reset);
         }
     };
-    let taken = match take(endpoint, head, body) {
+    let taken = match take(endpoint, head, body, shared.key()) {
         Ok(taken) => taken,
         Err(refused) => return respond(refused.into(), call, reset),
     };
@@ -219,27 +231,32 @@ async fn meet(
             } else {
                 0
             });
-            respond(stage(&behaviour, rendering, pause), call, reset)
+            respond(stage(&behaviour, &rendering, pause), call, reset)
         }
     }
 }
 
-fn take(endpoint: Endpoint, head: &http::request::Parts, body: &[u8]) -> Result<Taken, Refused> {
+fn take(
+    endpoint: Endpoint,
+    head: &http::request::Parts,
+    body: &[u8],
+    key: Option<&str>,
+) -> Result<Taken, Refused> {
     let plain = |request| Taken {
         request,
         embeddings: None,
     };
     match endpoint {
         Endpoint::Chat => {
-            openai::check_key(&head.headers)?;
+            openai::check_key(&head.headers, key)?;
             openai::accept_chat(body).map(plain)
         }
         Endpoint::Messages => {
-            anthropic::check_key(&head.headers)?;
+            anthropic::check_key(&head.headers, key)?;
             anthropic::accept(body).map(plain)
         }
         Endpoint::Embeddings => {
-            openai::check_key(&head.headers)?;
+            openai::check_key(&head.headers, key)?;
             let (request, inputs, base64) = openai::accept_embeddings(body)?;
             Ok(Taken {
                 request,
@@ -270,11 +287,14 @@ fn render(endpoint: Endpoint, answer: &Answer, taken: &Taken, behaviour: &Behavi
     }
 }
 
-fn models(head: &http::request::Parts) -> Staged {
+fn models(head: &http::request::Parts, key: Option<&str>) -> Staged {
     let (checked, list) = if head.headers.contains_key("anthropic-version") {
-        (anthropic::check_key(&head.headers), anthropic::models())
+        (
+            anthropic::check_key(&head.headers, key),
+            anthropic::models(),
+        )
     } else {
-        (openai::check_key(&head.headers), openai::models())
+        (openai::check_key(&head.headers, key), openai::models())
     };
     match checked {
         Ok(()) => Refused::new(200, list).into(),

@@ -10,6 +10,8 @@ use super::body::{Break, Step};
 use super::gzip;
 use super::rendering::{Part, Refused, Rendering};
 
+/// What a plain answer calls itself.
+const JSON: &str = "application/json";
 /// Bytes of one part of an endless line.
 const LINE_PART_BYTES: u64 = 64 * 1024;
 
@@ -46,16 +48,16 @@ impl From<Refused> for Staged {
 }
 
 /// The steps of an answer that meets `behaviour`, with a pause before each part of a stream.
-pub(super) fn stage(behaviour: &Behaviour, rendering: Rendering, pause: Duration) -> Staged {
+pub(super) fn stage(behaviour: &Behaviour, rendering: &Rendering, pause: Duration) -> Staged {
     let kind = rendering.content_type;
-    let plain = kind == "application/json";
+    let plain = kind == JSON;
     match behaviour {
         Behaviour::Fault {
             after_events,
             fault,
         } => {
             let mut steps = begun(&rendering.parts, *after_events, plain, pause);
-            fail(&mut steps, *fault, rendering.error, plain, pause);
+            fail(&mut steps, *fault, rendering, pause);
             Staged::ok(kind, steps)
         }
         Behaviour::CutAtByte(at) => Staged::ok(kind, cut(&rendering.parts, *at)),
@@ -122,7 +124,8 @@ fn begun(parts: &[Part], events: u32, plain: bool, pause: Duration) -> VecDeque<
     VecDeque::from([Step::Send(first)])
 }
 
-fn fail(steps: &mut VecDeque<Step>, fault: Fault, error: Bytes, plain: bool, pause: Duration) {
+fn fail(steps: &mut VecDeque<Step>, fault: Fault, rendering: &Rendering, pause: Duration) {
+    let plain = rendering.content_type == JSON;
     match fault {
         Fault::Reset => steps.push_back(Step::Break(Break::Reset)),
         Fault::End => {}
@@ -131,7 +134,7 @@ fn fail(steps: &mut VecDeque<Step>, fault: Fault, error: Bytes, plain: bool, pau
             if !pause.is_zero() {
                 steps.push_back(Step::Pause(pause));
             }
-            steps.push_back(Step::Send(error));
+            steps.push_back(Step::Send(rendering.error.clone()));
         }
         Fault::Garbage => {
             let text: &'static [u8] = if plain {
@@ -150,6 +153,12 @@ fn fail(steps: &mut VecDeque<Step>, fault: Fault, error: Bytes, plain: bool, pau
             steps.push_back(Step::Send(Bytes::from_static(start)));
             let part = Bytes::from(vec![b'x'; usize::try_from(LINE_PART_BYTES).unwrap_or(1)]);
             steps.push_back(Step::Repeat(part, bytes / LINE_PART_BYTES));
+        }
+        Fault::EndlessEvents { bytes } => {
+            if let Some(part) = rendering.parts.iter().rev().find(|part| part.text) {
+                let length = u64::try_from(part.bytes.len()).unwrap_or(u64::MAX).max(1);
+                steps.push_back(Step::Repeat(part.bytes.clone(), bytes / length));
+            }
         }
     }
 }

@@ -195,6 +195,17 @@ async fn wrong_translations_are_refused() {
 }
 
 #[tokio::test]
+async fn another_key_than_the_expected_one_is_refused() {
+    let mock = MockProvider::start().unwrap();
+    mock.accept_only("sk-ant");
+    let wrong = Caller::new(mock.address());
+    assert_eq!(wrong.chat(&chat(false)).await.unwrap().status, 401);
+    let right = anthropic(&mock);
+    let answer = right.post("/v1/messages", &messages(false)).await.unwrap();
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
 async fn behaviours_come_in_turn() {
     let mock = MockProvider::start().unwrap();
     let caller = Caller::new(mock.address());

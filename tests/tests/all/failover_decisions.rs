@@ -3,7 +3,8 @@
 use agix_tests::ask::{chat, stream};
 use agix_tests::caller::Answer;
 use agix_tests::mock_provider::{Behaviour, Fault, Script};
-use agix_tests::test_bed::TestBed;
+use agix_tests::test_bed::{ProxySettings, TestBed};
+use serde_json::json;
 
 const CHAIN: &str = "
 failover:
@@ -137,7 +138,58 @@ async fn our_own_key_refused_is_never_the_callers_401() {
         let answer = bed.caller().chat(&chat(model)).await.unwrap();
         assert!(answer.status.is_server_error(), "{behaviour:?}: {answer:?}");
         assert!(!answer.header("x-request-id").is_empty());
+        // Providers repeat a part of the key in their words.
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("sk-"), "{text}");
     }
+}
+
+#[tokio::test]
+async fn a_model_that_cannot_serve_the_request_is_skipped_and_said_to_be() {
+    let policy = "failover: { chains: { gpt-4o: [claude-opus-4-6, gpt-4o-mini] } }";
+    let bed = TestBed::start(policy).await;
+    bed.mock
+        .script("gpt-4o", Script::always(Behaviour::Status(503)));
+    // Several answers to one question is what Anthropic's protocol does not have.
+    let mut request = chat("gpt-4o");
+    request["n"] = json!(2);
+    let answer = bed.caller().chat(&request).await.unwrap();
+    assert_eq!(answer.header("x-agix-model"), "gpt-4o-mini", "{answer:?}");
+    assert_eq!(answer.json()["choices"].as_array().unwrap().len(), 2);
+    assert!(bed.mock.calls("claude-opus-4-6").is_empty());
+
+    bed.mock
+        .script("gpt-4o-mini", Script::always(Behaviour::Status(503)));
+    let answer = bed.caller().chat(&request).await.unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let attempts = answer.json()["error"]["agix"]["attempts"].clone();
+    assert_eq!(attempts[1]["model"], "claude-opus-4-6", "{attempts}");
+    assert_eq!(attempts[1]["outcome"], "skipped", "{attempts}");
+    assert_eq!(attempts[2]["outcome"], "failed", "{attempts}");
+}
+
+#[tokio::test]
+async fn a_simulated_provider_follows_its_script_costs_nothing_and_is_marked() {
+    let policy = "
+failover: { chains: { drill: [gpt-4o] } }
+models:
+  drill: { provider: practice, simulate: { first_token: 1ms, outcomes: [ok, 503] } }
+";
+    let bed = TestBed::without_proxies().await;
+    let document = bed
+        .document(policy)
+        .replace("providers:", "providers:\n  practice: { api: simulated }");
+    bed.agixctl.apply(&document, &[]).await;
+    let mut bed = bed;
+    bed.add_proxy(ProxySettings::default()).await;
+    let first = bed.caller().chat(&chat("drill")).await.unwrap();
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(first.header("x-agix-simulated"), "true");
+    assert_eq!(first.header("x-cost-usd"), "0");
+    assert!(bed.mock.log().is_empty());
+    let second = bed.caller().chat(&chat("drill")).await.unwrap();
+    assert_eq!(second.header("x-agix-model"), "gpt-4o", "{second:?}");
+    assert_eq!(second.header("x-agix-simulated"), "");
 }
 
 #[tokio::test]

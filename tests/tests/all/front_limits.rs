@@ -204,11 +204,41 @@ async fn unknown_fields_and_bytes_pass_unchanged_between_equal_protocols() {
     let mut request = chat("gpt-4o");
     request["house_field"] = json!({ "deep": [1, 2.50, "x"] });
     request["seed"] = json!(7);
-    bed.caller().chat(&request).await.unwrap();
+    let caller = bed.caller().with("x-agent-name", "reader");
+    caller.with("cookie", "a=b").chat(&request).await.unwrap();
     let [call] = bed.mock.calls("gpt-4o").try_into().unwrap();
     assert_eq!(call.body, request);
-    assert_eq!(call.header("authorization"), Some("(redacted)"));
+    // The mock takes no other key than ours, so the caller's was not passed on. Nor was the rest.
+    for name in ["x-agent-name", "cookie", "x-forwarded-for"] {
+        assert_eq!(call.header(name), None, "{name}");
+    }
     let answer = bed.caller().chat(&request).await.unwrap().json();
     assert_eq!(answer["system_fingerprint"], "fp_mock");
     assert_eq!(answer["service_tier"], "default");
+}
+
+#[tokio::test]
+async fn a_caller_may_ask_before_it_sends_and_send_before_it_is_answered() {
+    let bed = TestBed::start("").await;
+    let address = bed.proxies[0].address;
+    let body = chat("gpt-4o").to_string();
+    let head = |more: &str| format!("Host: a\r\n{more}Content-Length: {}\r\n", body.len());
+    let asked = request(
+        &head("Expect: 100-continue\r\nConnection: close\r\n"),
+        &body,
+    );
+    let answer = exchange(address, &asked).await;
+    assert!(
+        answer.ends_with(b"}"),
+        "{}",
+        String::from_utf8_lossy(&answer)
+    );
+    assert_eq!(bed.mock.log().len(), 1);
+
+    let mut both = request(&head(""), &body);
+    both.extend_from_slice(&request(&head("Connection: close\r\n"), &body));
+    let answers = exchange(address, &both).await;
+    let text = String::from_utf8_lossy(&answers);
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 2, "{text}");
+    assert_eq!(bed.mock.log().len(), 3);
 }

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use agix_tests::ask::chat;
 use agix_tests::caller::Caller;
-use agix_tests::test_bed::{ProxySettings, TestBed};
+use agix_tests::test_bed::{KEY, ProxySettings, TestBed};
 use agix_tests::wait::until;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Agents of a large policy.
+const AGENTS: usize = 70_000;
 const FIRST: &str = "rate_limits: { batch: { requests_per_minute: 5 } }";
 const SECOND: &str = "rate_limits: { batch: { requests_per_minute: 50 } }";
 
@@ -64,10 +66,7 @@ async fn a_refusal_is_shown_with_its_reason_and_the_old_policy_serves_on() {
     let mut bed = TestBed::without_proxies().await;
     bed.agixctl.apply(&bed.document(FIRST), &[]).await;
     for (id, environment) in [
-        (
-            "with-key",
-            vec![("HOUSE_KEY".to_owned(), "sk-house".to_owned())],
-        ),
+        ("with-key", vec![("HOUSE_KEY".to_owned(), KEY.to_owned())]),
         ("without-key", vec![]),
     ] {
         let settings = ProxySettings {
@@ -244,4 +243,30 @@ async fn a_snapshot_file_that_is_damaged_is_not_believed() {
             .status,
         503
     );
+}
+
+#[tokio::test]
+async fn a_policy_of_many_parts_reaches_a_proxy_whole_and_a_change_of_it_too() {
+    let mut bed = TestBed::without_proxies().await;
+    // Several megabytes: more than one message, and more than one value of the store.
+    let agents: Vec<String> = (0..AGENTS)
+        .map(|agent| {
+            format!("  agent-{agent}: {{ requests_per_minute: 5, requests_per_hour: 100 }}\n")
+        })
+        .collect();
+    let agents = agents.concat();
+    let large = bed.document(&format!("rate_limits:\n{agents}"));
+    assert!(large.len() > 4 << 20, "{}", large.len());
+    bed.agixctl.apply(&large, &[]).await;
+    bed.add_proxy(ProxySettings::default()).await;
+    assert_eq!(applied(&bed).await, [1]);
+    let changed = large.replace(
+        "agent-7: { requests_per_minute: 5",
+        "agent-7: { requests_per_minute: 6",
+    );
+    let out = bed.agixctl.apply(&changed, &["--wait"]).await;
+    assert!(out.contains("1/1"), "{out}");
+    assert!(out.contains("agent-7"), "{out}");
+    let answer = bed.caller().chat(&chat("gpt-4o")).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
 }

@@ -1,22 +1,30 @@
 //! A provider whose answers are hostile in size, speed or form: what the proxy holds stays
 //! bounded, and the caller gets the fallback's answer or a clear error.
 
+use std::time::Duration;
+
 use agix_tests::ask::{chat, stream};
 use agix_tests::mock_provider::{Behaviour, Fault, MockProvider, Outcome, Reply, Script};
 use agix_tests::test_bed::TestBed;
+use agix_tests::wait::until;
+use bytes::Bytes;
 
-const POLICY: &str = "
-failover:
-  timeouts: { connect: 1s, first_token: 5s, idle: 1s, total: 5s }
-  chains:
-    gpt-4o: [gpt-4o-mini]
-";
+const POLICY: &str = "failover: { chains: { gpt-4o: [gpt-4o-mini] } }";
 const GIBIBYTE: u64 = 1 << 30;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Looks in a row, 10 ms apart, after which a provider that sent nothing more is held back.
+const LOOKS: usize = 50;
+/// The largest stream the proxy relays.
+const STREAM_BYTES: usize = 64 << 20;
 /// What one proxy may hold at most in these tests, in KiB. An idle debug build holds some 40 MiB.
 const MEMORY_KIB: u64 = 160 * 1024;
 
 async fn bed(behaviour: Behaviour) -> TestBed {
-    let bed = TestBed::start(POLICY).await;
+    bed_with(POLICY, behaviour).await
+}
+
+async fn bed_with(policy: &str, behaviour: Behaviour) -> TestBed {
+    let bed = TestBed::start(policy).await;
     bed.mock.script("gpt-4o", Script::always(behaviour.clone()));
     bed.mock.script("gpt-5", Script::always(behaviour));
     bed
@@ -104,7 +112,8 @@ async fn a_redirect_is_not_followed() {
 
 #[tokio::test]
 async fn a_drip_is_cut_at_the_deadline() {
-    let bed = bed(Behaviour::Drip { pause_ms: 3 }).await;
+    let policy = "failover: { timeouts: { total: 6s } }";
+    let bed = bed_with(policy, Behaviour::Drip { pause_ms: 1 }).await;
     let long = Reply {
         text: Some("word ".repeat(1_000)),
         ..Reply::default()
@@ -118,8 +127,8 @@ async fn a_drip_is_cut_at_the_deadline() {
     let mut begun = begun.unwrap();
     assert_eq!(begun.status, 200);
     let said = begun.events().await.unwrap();
-    assert!(said.error().is_some() && !said.is_whole(), "{said:?}");
-    assert!(said.text().starts_with("word "), "{said:?}");
+    assert!(!said.is_whole(), "{said:?}");
+    assert_eq!(said.error().unwrap()["code"], "deadline", "{said:?}");
 }
 
 #[tokio::test]
@@ -131,4 +140,56 @@ async fn a_drip_that_ends_in_time_is_an_answer() {
     let said = stream.events().await.unwrap();
     assert!(said.is_whole(), "{said:?}");
     assert_eq!(said.text(), "This is gpt-5 speaking, in a few words.");
+}
+
+#[tokio::test]
+async fn a_stream_without_end_is_ended_at_the_bound() {
+    let bed = bed(endless_events()).await;
+    let large = Reply {
+        text: Some("x".repeat(64 * 1024)),
+        ..Reply::default()
+    };
+    bed.mock.reply("gpt-5", large);
+    let mut stream = bed.caller().chat_stream(&stream("gpt-5")).await.unwrap();
+    let mut read = 0;
+    let mut last = Bytes::new();
+    while let Some(piece) = stream.piece().await.unwrap() {
+        read += piece.len();
+        last = piece;
+    }
+    assert!(read < 2 * STREAM_BYTES, "{read}");
+    let end = String::from_utf8_lossy(&last).into_owned();
+    assert!(end.contains("\"code\":\"too_large\""), "{end}");
+    assert!(!end.contains("[DONE]"), "{end}");
+    memory_is_bounded(&bed);
+}
+
+#[tokio::test]
+async fn a_caller_that_does_not_read_holds_the_provider_back() {
+    let bed = bed(endless_events()).await;
+    let mut unread = bed.caller().chat_stream(&stream("gpt-5")).await.unwrap();
+    unread.event().await.unwrap();
+    // What is on its way fills the buffers between provider, proxy and caller, and no more.
+    let mut sent = Vec::new();
+    let stopped = until("the provider is held back", PATIENCE, async || {
+        sent.push(bed.mock.calls("gpt-5")[0].sent_bytes);
+        let earlier = sent.len().checked_sub(LOOKS)?;
+        (sent[earlier] == sent[sent.len() - 1]).then_some(sent[earlier])
+    })
+    .await;
+    assert!(stopped < 24 << 20, "{stopped} bytes were sent");
+    memory_is_bounded(&bed);
+    drop(unread);
+    until("the provider's work ends", PATIENCE, async || {
+        let outcome = bed.mock.calls("gpt-5")[0].outcome;
+        matches!(outcome, Outcome::CallerLeft { .. }).then_some(())
+    })
+    .await;
+}
+
+fn endless_events() -> Behaviour {
+    Behaviour::Fault {
+        after_events: 2,
+        fault: Fault::EndlessEvents { bytes: GIBIBYTE },
+    }
 }
