@@ -235,8 +235,6 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 pub const RETRY_LONGEST: Duration = Duration::from_secs(2);
 /// Largest token count believed of a provider's usage report.
 pub const USAGE_TOKENS: u64 = 100_000_000;
-/// Usage records waiting for the reporter; beyond that the oldest is counted as dropped.
-pub const USAGE_QUEUE: usize = 65_536;
 /// Plans of models one worker keeps.
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.
