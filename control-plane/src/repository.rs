@@ -24,9 +24,6 @@ mod record;
 mod revision;
 mod settle;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -130,3 +127,6 @@ impl<S: Store> Repository<S> {
         self.inner.current.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests;
