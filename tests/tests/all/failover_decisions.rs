@@ -169,18 +169,29 @@ async fn a_model_that_cannot_serve_the_request_is_skipped_and_said_to_be() {
 }
 
 #[tokio::test]
+async fn embeddings_never_come_from_another_model() {
+    let policy = "failover: { chains: { text-embedding-3-small: [text-embedding-3-large] } }";
+    let bed = TestBed::start(policy).await;
+    let down = Script::always(Behaviour::Status(503));
+    bed.mock.script("text-embedding-3-small", down);
+    let request = json!({ "model": "text-embedding-3-small", "input": "a" });
+    let answer = bed.caller().post("/v1/embeddings", &request).await.unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(bed.mock.calls("text-embedding-3-large").is_empty());
+}
+
+#[tokio::test]
 async fn a_simulated_provider_follows_its_script_costs_nothing_and_is_marked() {
     let policy = "
 failover: { chains: { drill: [gpt-4o] } }
 models:
   drill: { provider: practice, simulate: { first_token: 1ms, outcomes: [ok, 503] } }
 ";
-    let bed = TestBed::without_proxies().await;
+    let mut bed = TestBed::without_proxies().await;
     let document = bed
         .document(policy)
         .replace("providers:", "providers:\n  practice: { api: simulated }");
     bed.agixctl.apply(&document, &[]).await;
-    let mut bed = bed;
     bed.add_proxy(ProxySettings::default()).await;
     let first = bed.caller().chat(&chat("drill")).await.unwrap();
     assert_eq!(first.status, 200, "{first:?}");

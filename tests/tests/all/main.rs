@@ -13,6 +13,8 @@ mod failover_decisions;
 mod failover_outage;
 mod front_drain;
 mod front_limits;
+mod front_metrics;
+mod harness_programs;
 mod policy_history;
 mod policy_mistakes;
 mod policy_spec;

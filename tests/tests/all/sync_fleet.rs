@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use agix_tests::ask::chat;
+use agix_tests::ask::{chat, stream};
 use agix_tests::caller::Caller;
+use agix_tests::mock_provider::Reply;
 use agix_tests::test_bed::{KEY, ProxySettings, TestBed};
 use agix_tests::wait::until;
 use serde_json::Value;
@@ -59,6 +60,35 @@ async fn apply_waits_for_both_proxies() {
     assert_eq!(applied(&bed).await, [2, 2]);
     let table = bed.agixctl.ok(&["proxies"]).await;
     assert!(table.contains("left") && table.contains("right"), "{table}");
+}
+
+#[tokio::test]
+async fn a_rollback_reaches_both_proxies() {
+    let bed = two_proxies().await;
+    bed.agixctl.apply(&bed.document(SECOND), &["--wait"]).await;
+    let out = bed.agixctl.ok(&["rollback", "1", "--wait"]).await;
+    assert!(out.contains("2/2"), "{out}");
+    assert_eq!(applied(&bed).await, [3, 3]);
+}
+
+#[tokio::test]
+async fn a_change_counts_for_new_requests_and_leaves_open_streams_alone() {
+    let bed = two_proxies().await;
+    let slowly = Reply {
+        piece_ms: 100,
+        ..Reply::default()
+    };
+    bed.mock.reply("gpt-4o", slowly);
+    let caller = bed.caller();
+    let mut open = caller.chat_stream(&stream("gpt-4o")).await.unwrap();
+    open.event().await.unwrap();
+    let moved = "models: { gpt-4o: { provider: openai, upstream_model: gpt-4o-mini } }";
+    bed.agixctl.apply(&bed.document(moved), &["--wait"]).await;
+    let new = caller.chat(&chat("gpt-4o")).await.unwrap();
+    assert_eq!(new.status, 200, "{new:?}");
+    assert_eq!(bed.mock.calls("gpt-4o-mini").len(), 1);
+    let said = open.events().await.unwrap();
+    assert!(said.is_whole(), "{said:?}");
 }
 
 #[tokio::test]
@@ -190,6 +220,22 @@ async fn a_proxy_starts_from_its_file_while_the_control_plane_is_away() {
 
     bed.restart_control_plane().await;
     all_run(&bed, 2, 1).await;
+}
+
+#[tokio::test]
+async fn a_control_plane_that_lost_its_store_takes_no_proxy_back() {
+    let mut bed = two_proxies().await;
+    bed.agixctl.apply(&bed.document(SECOND), &["--wait"]).await;
+    bed.kill_control_plane();
+    std::fs::remove_dir_all(bed.directory().join("store")).unwrap();
+    bed.restart_control_plane().await;
+    all_run(&bed, 2, 2).await;
+    let answer = bed.caller().chat(&chat("gpt-4o")).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer:?}");
+    // The next revision is newer than any a proxy has seen, or it would be ignored.
+    let out = bed.agixctl.apply(&bed.document(FIRST), &["--wait"]).await;
+    assert!(out.contains("2/2"), "{out}");
+    assert_eq!(applied(&bed).await, [3, 3]);
 }
 
 #[tokio::test]
