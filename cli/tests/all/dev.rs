@@ -116,17 +116,20 @@ fn a_newcomer_sees_failover_with_the_second_request() {
     dev.line("simulated models");
     dev.line("Finished requests");
 
-    let first = ask(&agents, "demo-large");
+    let first = ask(&agents, "gpt-4o");
     assert!(first.starts_with("HTTP/1.1 200"), "{first}");
-    assert!(first.contains("x-agix-model: demo-large\r\n"), "{first}");
+    assert!(first.contains("x-agix-model: gpt-4o\r\n"), "{first}");
     assert!(first.contains("x-agix-attempts: 1\r\n"), "{first}");
-    let second = ask(&agents, "demo-large");
+    let second = ask(&agents, "gpt-4o");
     assert!(second.starts_with("HTTP/1.1 200"), "{second}");
-    assert!(second.contains("x-agix-model: demo-small\r\n"), "{second}");
+    assert!(
+        second.contains("x-agix-model: claude-opus-4-6\r\n"),
+        "{second}"
+    );
     assert!(second.contains("x-agix-attempts: 2\r\n"), "{second}");
 
-    dev.line("demo-large  1 attempt");
-    dev.line("demo-large -> demo-small  2 attempts");
+    dev.line("gpt-4o  1 attempt");
+    dev.line("gpt-4o -> claude-opus-4-6  2 attempts");
     assert_eq!(dev.interrupt(), Some(0));
 }
 

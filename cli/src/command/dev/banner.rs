@@ -81,7 +81,7 @@ fn policy(origin: &Origin, revision: u64) -> String {
 const fn hint(origin: &Origin) -> &'static str {
     match origin {
         Origin::Simulated => {
-            "Send this twice. demo-large fails on every second call, and demo-small takes over:\n\
+            "Send this twice. gpt-4o fails on every second call, and claude-opus-4-6 takes over:\n\
              look at the headers x-agix-model and x-agix-attempts."
         }
         Origin::File(_) | Origin::Store | Origin::Keys { .. } => "A request to paste:",

@@ -62,7 +62,7 @@ async fn print(mut records: Receiver<UsageRecord>) {
     }
 }
 
-/// `10:15:04  demo  demo-large -> demo-small  2 attempts  12 in, 32 out  simulated`.
+/// `10:15:04  demo  gpt-4o -> claude-opus-4-6  2 attempts  12 in, 32 out  simulated`.
 fn line(record: &UsageRecord) -> String {
     let asked = &record.model_asked;
     let way = match &record.answered_by {
