@@ -36,6 +36,7 @@ pub struct Running {
     pub address: SocketAddr,
     shutdown: CancellationToken,
     tasks: TaskTracker,
+    store: AnyStore,
 }
 
 /// Why a control plane did not start.
@@ -92,7 +93,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         async move { repository.follow(shutdown).await }
     });
     tasks.spawn(housekeeping::run(
-        store,
+        store.clone(),
         repository.clone(),
         shutdown.clone(),
     ));
@@ -134,6 +135,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         address,
         shutdown,
         tasks,
+        store,
     })
 }
 
@@ -204,7 +206,8 @@ async fn not_serving(health: &HealthReporter) {
 
 impl Running {
     /// Waits until the control plane has stopped: after `shutdown` was cancelled, its streams have
-    /// ended and the calls in flight have been answered, or the time for that is over.
+    /// ended and the calls in flight have been answered, or the time for that is over. Then its
+    /// store can be opened by another.
     pub async fn stopped(self) {
         self.shutdown.cancelled().await;
         if tokio::time::timeout(CONTROL_DRAIN_TIME, self.tasks.wait())
@@ -213,5 +216,6 @@ impl Running {
         {
             warn!("some calls did not end in time and were cut off");
         }
+        self.store.close().await;
     }
 }

@@ -98,14 +98,16 @@ impl Fleet {
     pub fn connect(self: &Arc<Self>, hello: &Hello) -> Seat {
         let now = self.clock.wall();
         let mut state = self.state();
-        self.forget(&mut state);
         let session = state.last_session.saturating_add(1);
         state.last_session = session;
         let before = state.proxies.remove(&hello.proxy);
         if let Some(before) = &before {
             before.give_way(hello);
         }
-        state.make_room();
+        if state.proxies.len() >= FLEET_PROXIES {
+            self.forget(&mut state);
+            state.make_room();
+        }
         let replaced = CancellationToken::new();
         let known = Known {
             status: status(hello, before.map(|known| known.status), now),

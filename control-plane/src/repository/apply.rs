@@ -1,12 +1,13 @@
 //! Making revisions.
 
+mod commit;
 mod prepare;
+mod seen;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use agix_core::id::Revision;
-use agix_core::limits::{APPLY_ATTEMPTS, APPLY_PAUSE, STORE_TXN_BYTES, STORE_TXN_OPERATIONS};
+use agix_core::limits::{APPLY_ATTEMPTS, APPLY_PAUSE};
 use agix_core::policy::document::SourceFile;
 use agix_core::policy::{Change, Policy};
 use agix_core::time::Wall;
@@ -14,12 +15,10 @@ use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::info;
 
-use self::prepare::{Difference, Prepared};
-use super::record::{Attempt, Record, encode_head};
-use super::settle::{Settled, settle};
+use self::prepare::Prepared;
+use super::record::Record;
 use super::{ApplyError, LoadError, Published, Repository, RevisionInfo, RollbackError};
-use crate::store::keyspace::{ChunkId, Key};
-use crate::store::{CommitError, Entry, Store, Txn};
+use crate::store::Store;
 
 /// A policy to be applied.
 #[derive(Debug)]
@@ -87,13 +86,6 @@ pub struct Conflict {
     pub current: Revision,
     /// Who made it; empty if there is none.
     pub current_author: String,
-}
-
-/// What is in the store when a try begins.
-struct Seen {
-    head: Option<Entry>,
-    collection: Option<Entry>,
-    current: Option<Arc<Published>>,
 }
 
 impl<S: Store> Repository<S> {
@@ -178,102 +170,6 @@ impl<S: Store> Repository<S> {
         Err(ApplyError::Contended)
     }
 
-    async fn look(&self) -> Result<Seen, ApplyError> {
-        // The collection first: one that happens after this is noticed by the guard on it.
-        let collection = self
-            .inner
-            .store
-            .get(&Key::PolicyCollection.encode())
-            .await?;
-        let (head, _) = self.head().await?;
-        let current = self.take_over(head.as_ref()).await?;
-        Ok(Seen {
-            head,
-            collection,
-            current,
-        })
-    }
-
-    /// Writes what is missing, then makes the revision; `false` if somebody else was faster.
-    async fn commit(
-        &self,
-        prepared: &Arc<Prepared>,
-        seen: &Seen,
-        record: &Record,
-    ) -> Result<bool, ApplyError> {
-        let known = seen
-            .current
-            .as_ref()
-            .map(|current| current.chunks().clone());
-        self.write_chunks(prepared, known.unwrap_or_default())
-            .await?;
-        let revision = record.info.revision;
-        let key = Key::PolicyRevision(revision).encode();
-        let head = Key::PolicyHead.encode();
-        let mut txn = Txn::new()
-            .unchanged(&head, seen.head.as_ref())
-            .unchanged(&Key::PolicyCollection.encode(), seen.collection.as_ref())
-            .put(&key, record.encode())
-            .put(&head, encode_head(revision));
-        if let Some(oldest) = revision.number().checked_sub(self.inner.kept) {
-            txn = txn.delete(&Key::PolicyRevision(Revision::new(oldest)).encode());
-        }
-        match settle(&self.inner.store, &txn)
-            .await
-            .map_err(commit_error)?
-        {
-            Settled::Committed(_) => Ok(true),
-            Settled::Refused => Ok(false),
-            Settled::MaybeCommitted => match self.record(revision).await {
-                Ok(found) => Ok(found.attempt == record.attempt),
-                Err(LoadError::NoSuchRevision(_)) => Ok(false),
-                Err(error) => Err(error.into()),
-            },
-        }
-    }
-
-    /// Writes the chunks that are not among `known`.
-    async fn write_chunks(
-        &self,
-        prepared: &Arc<Prepared>,
-        known: BTreeSet<ChunkId>,
-    ) -> Result<(), ApplyError> {
-        let missing = {
-            let prepared = Arc::clone(prepared);
-            blocking(move || prepared.stored_except(known)).await?
-        };
-        let mut batch = Txn::new();
-        let mut bytes = 0_usize;
-        for (id, stored) in missing {
-            let key = Key::PolicyChunk(id).encode();
-            let size = stored.len().saturating_add(key.as_bytes().len());
-            let is_full = bytes.saturating_add(size) > STORE_TXN_BYTES
-                || batch.writes().len() >= STORE_TXN_OPERATIONS;
-            if is_full {
-                self.write_batch(std::mem::take(&mut batch)).await?;
-                bytes = 0;
-            }
-            bytes = bytes.saturating_add(size);
-            batch = batch.put(&key, stored);
-        }
-        self.write_batch(batch).await
-    }
-
-    async fn write_batch(&self, batch: Txn) -> Result<(), ApplyError> {
-        if !batch.writes().is_empty() {
-            // A chunk written twice, or late, is the same chunk: no harm is done.
-            settle(&self.inner.store, &batch)
-                .await
-                .map_err(|error| match error {
-                    CommitError::OutcomeUnknown(failure) => {
-                        ApplyError::Store(CommitError::Unavailable(failure))
-                    }
-                    other => ApplyError::Store(other),
-                })?;
-        }
-        Ok(())
-    }
-
     /// Makes the new revision current in this process.
     async fn announce(
         &self,
@@ -291,64 +187,6 @@ impl<S: Store> Repository<S> {
             cell.get_or_init(|| async { delta }).await;
         }
         self.publish(&Arc::new(published));
-    }
-}
-
-impl Seen {
-    fn revision(&self) -> Revision {
-        let current = self.current.as_ref();
-        current.map_or(Revision::NONE, |current| current.info().revision)
-    }
-
-    fn conflict(&self, expected: Option<Revision>) -> Option<Conflict> {
-        let current = self.revision();
-        let expected = expected.filter(|expected| *expected != current)?;
-        let author = self.current.as_ref().map(|it| it.info().author.clone());
-        Some(Conflict {
-            expected,
-            current,
-            current_author: author.unwrap_or_default(),
-        })
-    }
-}
-
-impl Prepared {
-    fn record(
-        &self,
-        revision: Revision,
-        difference: &Difference,
-        intent: &Intent,
-        rolled_back_to: Option<Revision>,
-    ) -> Record {
-        let Difference {
-            changed,
-            removed,
-            total,
-            ..
-        } = *difference;
-        Record {
-            info: RevisionInfo {
-                revision,
-                author: intent.author.clone(),
-                message: intent.message.clone(),
-                time: intent.time,
-                hash: self.hash,
-                rolled_back_to,
-                changed,
-                removed,
-                total,
-            },
-            policy: self.policy_blob.clone(),
-            sources: self.sources_blob.clone(),
-            attempt: Attempt(fastrand::u128(..)),
-        }
-    }
-}
-
-fn commit_error(error: CommitError) -> ApplyError {
-    match error {
-        CommitError::OutcomeUnknown(failure) => ApplyError::OutcomeUnknown(failure),
-        other => ApplyError::Store(other),
     }
 }
 

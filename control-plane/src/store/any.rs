@@ -35,6 +35,16 @@ impl AnyStore {
     }
 }
 
+impl AnyStore {
+    /// Lets go of what the store holds outside this process, when what is under way is done.
+    pub async fn close(&self) {
+        match self {
+            Self::Memory(_) => {}
+            Self::Embedded(store) => store.close().await,
+        }
+    }
+}
+
 /// Passes a call on to the backend.
 macro_rules! backend {
     ($any:expr, $store:ident => $call:expr) => {

@@ -89,7 +89,7 @@ impl Subject for InFile {
         let Self { store, directory } = self;
         let directory = match how {
             Restart::Orderly => {
-                drop(store);
+                store.close().await;
                 directory
             }
             // What is in the file while it is open is what the kernel keeps of a killed process.

@@ -6,6 +6,7 @@
 //! - A lease lives as long as the process: what the last process left under leases is deleted when
 //!   the store is opened, so a new owner's key is a new creation with a larger term.
 
+mod engine;
 mod failed;
 mod file;
 mod read;
@@ -16,26 +17,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{Database, ReadableDatabase as _};
-use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::task::{JoinError, spawn_blocking};
+use redb::ReadableDatabase as _;
+use tokio::task::spawn_blocking;
 
 pub use file::OpenEmbeddedError;
 
+use self::engine::{Engine, NotDone};
 use self::failed::failed;
-
-use super::watch::{Watcher, Watchers};
+use super::watch::Watcher;
 use super::{
-    BackendFailure, CommitError, CompactError, KeyRange, LeaseError, LeaseId, Page, RangeError,
-    RangeRequest, Store, StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
+    CommitError, CompactError, KeyRange, LeaseError, LeaseId, Page, RangeError, RangeRequest,
+    Store, StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
 };
 
 /// A store in a file.
 #[derive(Debug, Clone)]
 pub struct Embedded {
-    database: Arc<Database>,
-    /// Held by whoever writes, and while a watcher catches up, so that it misses nothing.
-    writer: Arc<Mutex<Watchers>>,
+    engine: Arc<Engine>,
 }
 
 impl Embedded {
@@ -52,51 +50,48 @@ impl Embedded {
         });
         let database = opened.await.map_err(OpenEmbeddedError::Interrupted)??;
         Ok(Self {
-            database: Arc::new(database),
-            writer: Arc::default(),
+            engine: Arc::new(Engine::new(database)),
         })
     }
 
-    /// Runs `work` on a thread that may block, with the sole right to write. The right is held
-    /// until the work is done, even if the caller stops waiting.
-    async fn write<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Database, &mut OwnedMutexGuard<Watchers>) -> T + Send + 'static,
-    ) -> Result<T, JoinError> {
-        let database = Arc::clone(&self.database);
-        let mut watchers = Arc::clone(&self.writer).lock_owned().await;
-        spawn_blocking(move || work(&database, &mut watchers)).await
+    /// Closes the file, when what is under way is done: from then on another process can open it.
+    /// Whoever still uses a clone of the store is told that it is not available.
+    pub async fn close(&self) {
+        self.engine.close().await;
     }
 }
 
 impl Store for Embedded {
     async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
-        let database = Arc::clone(&self.database);
-        let read = spawn_blocking(move || {
-            let txn = database.begin_read().map_err(failed)?;
-            read::range(&txn, &request)
-        });
-        read.await
-            .unwrap_or_else(|error| Err(RangeError::Unavailable(BackendFailure::new(error))))
+        self.engine
+            .read(move |database| {
+                let txn = database.begin_read().map_err(failed)?;
+                read::range(&txn, &request)
+            })
+            .await?
     }
 
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
         txn.check()?;
-        self.write(move |database, watchers| write::txn(database, watchers, &txn))
+        self.engine
+            .write(move |database, watchers| write::txn(database, watchers, &txn))
             .await
-            .unwrap_or_else(|error| Err(CommitError::OutcomeUnknown(BackendFailure::new(error))))
+            .map_err(|not_done| match not_done {
+                NotDone::Closed(failed) => failed.into(),
+                NotDone::Interrupted(failed) => CommitError::OutcomeUnknown(failed.into()),
+            })?
     }
 
     async fn watch(&self, range: KeyRange, from: StoreRevision) -> Result<Watch, WatchEnd> {
         let (watcher, watch) = Watcher::new(range, from);
-        self.write(move |database, watchers| {
-            let txn = database.begin_read().map_err(failed)?;
-            read::catch_up(&txn, &watcher, from)?;
-            watchers.add(watcher);
-            Ok(())
-        })
-        .await
-        .unwrap_or_else(|error| Err(WatchEnd::Unavailable(BackendFailure::new(error))))?;
+        self.engine
+            .write(move |database, watchers| {
+                let txn = database.begin_read().map_err(failed)?;
+                read::catch_up(&txn, &watcher, from)?;
+                watchers.add(watcher);
+                Ok::<_, WatchEnd>(())
+            })
+            .await??;
         Ok(watch)
     }
 
@@ -104,11 +99,9 @@ impl Store for Embedded {
         // Step by step, so that commits come in between.
         loop {
             let step = self
+                .engine
                 .write(move |database, _| write::compact_step(database, at))
-                .await
-                .unwrap_or_else(|error| {
-                    Err(CompactError::Unavailable(BackendFailure::new(error)))
-                })?;
+                .await??;
             if step.is_done() {
                 return Ok(());
             }
@@ -116,25 +109,20 @@ impl Store for Embedded {
     }
 
     async fn grant(&self, _ttl: Duration) -> Result<LeaseId, LeaseError> {
-        self.write(|database, _| write::grant(database))
-            .await
-            .unwrap_or_else(lease_interrupted)
+        self.engine
+            .write(|database, _| write::grant(database))
+            .await?
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        let database = Arc::clone(&self.database);
-        spawn_blocking(move || read::lease(&database, lease))
-            .await
-            .unwrap_or_else(lease_interrupted)
+        self.engine
+            .read(move |database| read::lease(database, lease))
+            .await?
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        self.write(move |database, watchers| write::revoke(database, watchers, lease))
-            .await
-            .unwrap_or_else(lease_interrupted)
+        self.engine
+            .write(move |database, watchers| write::revoke(database, watchers, lease))
+            .await?
     }
-}
-
-fn lease_interrupted<T>(error: JoinError) -> Result<T, LeaseError> {
-    Err(LeaseError::Unavailable(BackendFailure::new(error)))
 }

@@ -1,5 +1,7 @@
 //! What an operator does.
 
+use std::fmt::Write as _;
+
 use agix_proto::v1;
 use agix_proto::v1::apply_response::Outcome;
 use agix_proto::v1::rollback_response;
@@ -170,7 +172,7 @@ async fn secrets_are_never_shown() {
     let start = v1::DiffStart::default();
     let mut shown = format!("{:?}", plane.diff(start, Some(SECRETS)).await.unwrap());
     let done = plane.apply(SECRETS).await;
-    shown.push_str(&format!("{done:?}"));
+    write!(shown, "{done:?}").unwrap();
     let got = plane.get(None).await.unwrap();
     assert_eq!(got.resources.len(), 3);
     shown.push_str(&got.text);
@@ -180,7 +182,7 @@ async fn secrets_are_never_shown() {
     let other = SECRETS.replace("literal-secret", "changed-secret");
     let changed = plane.apply(&other).await;
     assert_eq!(changed.changes.len(), 3, "a changed secret is a change");
-    shown.push_str(&format!("{changed:?}"));
+    write!(shown, "{changed:?}").unwrap();
     for secret in ["literal-secret", "changed-secret", "secret-one"] {
         assert!(!shown.contains(secret), "{secret} is shown: {shown}");
     }

@@ -1,5 +1,12 @@
 //! The services of a control plane, called over the network as agixctl and the proxies do.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test reports what goes wrong by failing"
+)]
+
 mod admin;
 mod large;
 mod lifecycle;

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use agix_core::id::Revision;
 use agix_core::limits::POLICY_ENCODED_BYTES;
 use agix_core::policy::document::SourceFile;
 use agix_core::policy::{Change, Policy, changes};
@@ -14,9 +15,11 @@ use bytes::Bytes;
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 
+use super::Intent;
 use crate::repository::blob::{Blob, Chunk};
 use crate::repository::delta::encoded_if_smaller;
-use crate::repository::{ApplyError, Published};
+use crate::repository::record::{Attempt, Record};
+use crate::repository::{ApplyError, Published, RevisionInfo};
 use crate::store::keyspace::ChunkId;
 
 /// A policy in its stored form.
@@ -61,6 +64,38 @@ impl Prepared {
             sources_blob,
             chunks,
         })
+    }
+
+    /// The record of the revision it becomes.
+    pub(super) fn record(
+        &self,
+        revision: Revision,
+        difference: &Difference,
+        intent: &Intent,
+        rolled_back_to: Option<Revision>,
+    ) -> Record {
+        let Difference {
+            changed,
+            removed,
+            total,
+            ..
+        } = *difference;
+        Record {
+            info: RevisionInfo {
+                revision,
+                author: intent.author.clone(),
+                message: intent.message.clone(),
+                time: intent.time,
+                hash: self.hash,
+                rolled_back_to,
+                changed,
+                removed,
+                total,
+            },
+            policy: self.policy_blob.clone(),
+            sources: self.sources_blob.clone(),
+            attempt: Attempt(fastrand::u128(..)),
+        }
     }
 
     /// What the policy changes in `current`.

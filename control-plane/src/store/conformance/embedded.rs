@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 
 use super::{InFile, Restart, Subject, put, value};
-use crate::store::{Embedded, OpenEmbeddedError};
+use crate::store::{CommitError, Embedded, OpenEmbeddedError, Store as _, Txn, WatchEnd};
 
 /// The error and its causes, as a person sees them.
 fn told(error: &dyn Error) -> String {
@@ -46,6 +46,28 @@ async fn a_second_opening_is_refused_and_the_first_goes_on() {
     assert!(refused.to_string().contains("in use by another process"));
     put(first.store(), "a", "1").await;
     assert_eq!(value(first.store(), "a").await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn a_closed_store_can_be_opened_again_and_says_so_to_who_still_uses_it() {
+    let InFile { store, directory } = InFile::fresh().await;
+    let from = put(&store, "a", "1").await;
+    let mut watch = store.watch(super::prefix("b"), from).await.unwrap();
+    store.close().await;
+    let again = Embedded::open(directory.path()).await.unwrap();
+    put(&again, "b", "1").await;
+    assert!(matches!(watch.next().await.unwrap_err(), WatchEnd::Closed));
+    let refused = store.get(&super::key("a")).await.unwrap_err();
+    assert_eq!(
+        told(&refused),
+        "the store cannot be read: the store is closed"
+    );
+    let refused = store
+        .txn(Txn::new().delete(&super::key("a")))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, CommitError::Unavailable(_)));
+    store.close().await;
 }
 
 #[tokio::test]
@@ -109,7 +131,7 @@ async fn a_torn_or_overwritten_file_is_an_error_never_wrong_data() {
     };
     let cuts = [1, 7, 512, 4096, whole.len() / 2, whole.len() - 1];
     let torn = cuts.iter().map(|cut| whole[..*cut].to_vec());
-    let overwritten = (0..whole.len()).step_by(whole.len() / 64).map(|at| {
+    let overwritten = (0..whole.len()).step_by(whole.len() / 40).map(|at| {
         let mut bytes = whole.clone();
         for byte in bytes.iter_mut().skip(at).take(64) {
             *byte ^= 0xa5;
