@@ -53,7 +53,7 @@ pub struct Repository<S> {
 struct Inner<S> {
     store: S,
     /// Revisions kept.
-    kept: u64,
+    kept: usize,
     /// Held by whoever changes what is stored, and while a change of others is taken over.
     writing: Mutex<()>,
     current: watch::Sender<Option<Arc<Published>>>,
@@ -72,12 +72,11 @@ impl<S> Clone for Repository<S> {
 impl<S: Store> Repository<S> {
     /// The repository of `store`, with its current revision read.
     pub async fn open(store: S) -> Result<Self, LoadError> {
-        let kept = u64::try_from(POLICY_REVISIONS).unwrap_or(u64::MAX);
-        Self::keeping(store, kept).await
+        Self::keeping(store, POLICY_REVISIONS).await
     }
 
     /// The same, with a history of `kept` revisions.
-    async fn keeping(store: S, kept: u64) -> Result<Self, LoadError> {
+    async fn keeping(store: S, kept: usize) -> Result<Self, LoadError> {
         let (current, _) = watch::channel(None);
         let inner = Inner {
             store,

@@ -41,23 +41,22 @@ impl<S: Store> Repository<S> {
         limit: usize,
         before: Option<Revision>,
     ) -> Result<History, LoadError> {
-        let newest = self
-            .current()
-            .map_or(Revision::NONE, |it| it.info().revision);
-        let after_newest = newest.next();
-        let end = before.unwrap_or(after_newest).min(after_newest);
         let limit = limit.clamp(1, HISTORY_REVISIONS);
-        // One more, to know whether there are older ones.
-        let wanted = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
-        let start = Revision::new(end.number().saturating_sub(wanted).max(1));
-        let range = Key::policy_revisions_between(start, end.max(start));
+        let range = match before {
+            Some(before) => Key::policy_revisions_before(before),
+            None => Key::policy_revisions(),
+        };
         let mut revisions = Vec::new();
-        self.each(RangeRequest::new(range), |entry| {
-            revisions.push(record(entry)?.info);
-            Ok(())
-        })
-        .await?;
-        revisions.reverse();
+        // One more, to know whether there are older ones.
+        let wanted = limit.saturating_add(1);
+        let mut request = Some(RangeRequest::new(range).limit(wanted).descending());
+        while let Some(next) = request.filter(|_| revisions.len() < wanted) {
+            let page = self.inner.store.range(next.clone()).await?;
+            for entry in &page.entries {
+                revisions.push(record(entry)?.info);
+            }
+            request = next.after(&page);
+        }
         let more = revisions.len() > limit;
         revisions.truncate(limit);
         Ok(History { revisions, more })

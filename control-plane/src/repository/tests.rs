@@ -173,6 +173,26 @@ async fn the_next_revision_passes_a_proxy_that_is_ahead_of_a_replaced_store() {
 }
 
 #[tokio::test]
+async fn a_leap_of_the_numbers_hides_nothing_and_keeps_nothing_too_long() {
+    let repository = Repository::keeping(Memory::default(), 3).await.unwrap();
+    apply(&repository, policy(1, 1)).await;
+    apply(&repository, policy(2, 1)).await;
+    repository.pass(Revision::new(500_000));
+    apply(&repository, policy(3, 1)).await;
+    assert_eq!(numbers(&check_history(&repository).await), [500_001, 2, 1]);
+    let page = repository
+        .history(1, Some(Revision::new(500_001)))
+        .await
+        .unwrap();
+    assert_eq!((numbers(&page.revisions), page.more), (vec![2], true));
+    apply(&repository, policy(4, 1)).await;
+    assert_eq!(
+        numbers(&check_history(&repository).await),
+        [500_002, 500_001, 2]
+    );
+}
+
+#[tokio::test]
 async fn one_mad_proxy_does_not_use_up_the_numbers() {
     let repository = Repository::open(Memory::default()).await.unwrap();
     repository.pass(Revision::new(u64::MAX));

@@ -146,6 +146,7 @@ conforms! {
         keys_come_in_order_and_only_those_of_the_range,
         the_past_can_be_read_as_it_was,
         pages_together_are_the_range_at_one_revision,
+        a_range_can_be_read_from_its_end,
         a_page_ends_before_it_grows_too_large,
         the_compacted_past_is_refused_and_the_rest_unchanged,
         the_future_is_refused,
@@ -211,10 +212,18 @@ async fn value(store: &impl Store, name: &str) -> Option<Bytes> {
         .map(|entry| entry.value)
 }
 
-/// All entries whose keys begin with `name`, read page by page.
+/// All entries whose keys begin with `name`, read page by page, in the order of the keys.
 async fn entries(store: &impl Store, name: &str, at: Option<StoreRevision>) -> Vec<Entry> {
     let mut request = RangeRequest::new(prefix(name)).limit(2);
     request.at = at;
+    let up = read(store, request.clone()).await;
+    let mut down = read(store, request.descending()).await;
+    down.reverse();
+    assert_eq!(up, down);
+    up
+}
+
+async fn read(store: &impl Store, mut request: RangeRequest) -> Vec<Entry> {
     let mut entries = Vec::new();
     loop {
         let page = store.range(request.clone()).await.unwrap();

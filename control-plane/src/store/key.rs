@@ -90,6 +90,20 @@ impl KeyRange {
         }
     }
 
+    /// What of this range lies at or before `key`.
+    #[must_use]
+    pub fn ending_with(&self, key: &StoreKey) -> Self {
+        let after = key.successor();
+        let end = match &self.end {
+            Some(end) => after.min(end.clone()),
+            None => after,
+        };
+        Self {
+            start: self.start.clone(),
+            end: Some(end),
+        }
+    }
+
     /// The first key the range may contain.
     pub const fn start(&self) -> &StoreKey {
         &self.start
@@ -135,5 +149,7 @@ mod tests {
         assert!(range.contains(&key(b"a")));
         assert!(!range.contains(&key(b"a\0")) && !range.contains(&key(b"`")));
         assert!(range.starting_at(key(b"b")).is_empty());
+        assert!(!range.ending_with(&key(b"b")).contains(&key(b"b")));
+        assert!(range.ending_with(&key(b"a")).contains(&key(b"a")));
     }
 }

@@ -83,10 +83,10 @@ impl Key {
         KeyRange::prefix(&StoreKey::new(POLICY_REVISION))
     }
 
-    /// The revisions from `first` up to, without, `end`.
-    pub fn policy_revisions_between(first: Revision, end: Revision) -> KeyRange {
+    /// The revisions before `end`.
+    pub fn policy_revisions_before(end: Revision) -> KeyRange {
         KeyRange::between(
-            Self::PolicyRevision(first).encode(),
+            StoreKey::new(POLICY_REVISION),
             Self::PolicyRevision(end).encode(),
         )
     }
@@ -226,9 +226,9 @@ mod tests {
         assert!(Key::policy_revisions().contains(&revision));
         assert!(!Key::policy_revisions().contains(&chunk));
         assert!(Key::policy_chunks().contains(&chunk));
-        let some = Key::policy_revisions_between(Revision::new(2), Revision::new(4));
+        let some = Key::policy_revisions_before(Revision::new(3));
         let inside =
             [1, 2, 3, 4].map(|n| some.contains(&Key::PolicyRevision(Revision::new(n)).encode()));
-        assert_eq!(inside, [false, true, true, false]);
+        assert_eq!(inside, [true, true, false, false]);
     }
 }

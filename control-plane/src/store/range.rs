@@ -18,6 +18,8 @@ pub struct RangeRequest {
     pub limit: usize,
     /// Leave the values out.
     pub keys_only: bool,
+    /// Begin with the last key.
+    pub descending: bool,
 }
 
 /// A key and what is stored under it.
@@ -40,10 +42,9 @@ pub struct Entry {
 pub struct Page {
     /// The revision that was read.
     pub revision: StoreRevision,
-    /// Entries in the order of their keys.
+    /// Entries in the order asked for.
     pub entries: Vec<Entry>,
-    /// Where the range goes on; `None`: nowhere. To go on, read [`KeyRange::starting_at`] this key
-    /// at `revision`.
+    /// Where the range goes on; `None`: nowhere. See [`RangeRequest::after`].
     pub next: Option<StoreKey>,
 }
 
@@ -75,6 +76,7 @@ impl RangeRequest {
             at: None,
             limit: STORE_PAGE_ENTRIES,
             keys_only: false,
+            descending: false,
         }
     }
 
@@ -99,12 +101,24 @@ impl RangeRequest {
         self
     }
 
+    /// From the last key to the first.
+    #[must_use]
+    pub const fn descending(mut self) -> Self {
+        self.descending = true;
+        self
+    }
+
     /// The request for what follows `page`.
     #[must_use]
     pub fn after(&self, page: &Page) -> Option<Self> {
         let next = page.next.clone()?;
+        let range = if self.descending {
+            self.range.ending_with(&next)
+        } else {
+            self.range.starting_at(next)
+        };
         Some(Self {
-            range: self.range.starting_at(next),
+            range,
             at: Some(page.revision),
             ..self.clone()
         })

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use agix_core::id::Revision;
 use agix_core::limits::{STORE_TXN_BYTES, STORE_TXN_OPERATIONS};
 
 use super::blocking;
@@ -37,8 +36,8 @@ impl<S: Store> Repository<S> {
             .unchanged(&Key::PolicyCollection.encode(), seen.collection.as_ref())
             .put(&key, record.encode())
             .put(&head, encode_head(revision));
-        if let Some(oldest) = revision.number().checked_sub(self.inner.kept) {
-            txn = txn.delete(&Key::PolicyRevision(Revision::new(oldest)).encode());
+        for oldest in &seen.leaving {
+            txn = txn.delete(oldest);
         }
         match settle(&self.inner.store, &txn)
             .await

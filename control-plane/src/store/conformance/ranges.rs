@@ -3,7 +3,7 @@
 use agix_core::limits::{STORE_PAGE_BYTES, STORE_VALUE_BYTES};
 
 use super::{Restart, Subject, as_pairs, delete, entries, key, pairs, prefix, put};
-use crate::store::{CompactError, RangeError, RangeRequest, Store as _, StoreRevision, Txn};
+use crate::store::{CompactError, Entry, RangeError, RangeRequest, Store as _, StoreRevision, Txn};
 
 pub(super) async fn keys_come_in_order_and_only_those_of_the_range<T: Subject>() {
     let subject = T::fresh().await;
@@ -56,6 +56,28 @@ pub(super) async fn pages_together_are_the_range_at_one_revision<T: Subject>() {
         request = next;
     }
     assert_eq!(names, ["k0", "k1", "k2", "k3", "k4"]);
+}
+
+pub(super) async fn a_range_can_be_read_from_its_end<T: Subject>() {
+    let subject = T::fresh().await;
+    let store = subject.store();
+    for n in 0..5 {
+        put(store, &format!("k{n}"), "old").await;
+    }
+    delete(store, "k3").await;
+    let at = put(store, "k1", "new").await;
+    put(store, "k1", "later").await;
+    put(store, "l", "other").await;
+    let mut request = Some(RangeRequest::new(prefix("k")).at(at).limit(2).descending());
+    let mut found = Vec::new();
+    while let Some(next) = request {
+        let page = store.range(next.clone()).await.unwrap();
+        assert!(page.entries.len() <= 2);
+        let told = |e: &Entry| format!("{}={}", e.key, e.value.escape_ascii());
+        found.extend(page.entries.iter().map(told));
+        request = next.after(&page);
+    }
+    assert_eq!(found, ["k4=old", "k2=old", "k1=new", "k0=old"]);
 }
 
 pub(super) async fn a_page_ends_before_it_grows_too_large<T: Subject>() {

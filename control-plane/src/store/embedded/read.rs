@@ -1,7 +1,7 @@
 //! Reading the file.
 
 use agix_core::limits::STORE_PAGE_BYTES;
-use redb::{Database, ReadTransaction, ReadableDatabase as _};
+use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase as _, StorageError};
 
 use super::failed::{Failed, failed};
 use super::tables::{COMPACTED, HEAD, LEASES, LOG, META, VERSIONS, Version, number};
@@ -46,31 +46,20 @@ pub(super) fn range(txn: &ReadTransaction, request: &RangeRequest) -> Result<Pag
         Some(end) => versions.range(start..(end.as_bytes(), 0)),
         None => versions.range(start..),
     };
-    let mut current: Option<(StoreKey, StoreRevision, Version)> = None;
-    for row in rows.map_err(failed)? {
-        let (place, version) = row.map_err(failed)?;
-        let (key, modified) = place.value();
-        if current
-            .as_ref()
-            .is_none_or(|(seen, ..)| seen.as_bytes() != key)
-        {
-            // Versions of a key are in the order of their revisions: the last one seen counts.
-            if !page.take(current.take()) {
-                return Ok(page.page);
-            }
-        }
-        if modified <= revision.number() {
-            let version = Version::decode(version.value(), !request.keys_only).map_err(failed)?;
-            let key = match current.take() {
-                Some((key, ..)) => key,
-                None => StoreKey::new(key.to_vec()),
-            };
-            current = Some((key, StoreRevision::new(modified), version));
-        }
+    let rows = rows.map_err(failed)?;
+    if request.descending {
+        page.fill(rows.rev(), request)?;
+    } else {
+        page.fill(rows, request)?;
     }
-    page.take(current);
     Ok(page.page)
 }
+
+/// A row of [`VERSIONS`].
+type Row = (
+    AccessGuard<'static, (&'static [u8], u64)>,
+    AccessGuard<'static, &'static [u8]>,
+);
 
 struct PageInProgress {
     limit: usize,
@@ -79,6 +68,36 @@ struct PageInProgress {
 }
 
 impl PageInProgress {
+    /// Takes the version of each key that counts at the revision of the page: the newest that is
+    /// not newer. The versions of a key stand together.
+    fn fill(
+        &mut self,
+        rows: impl Iterator<Item = Result<Row, StorageError>>,
+        request: &RangeRequest,
+    ) -> Result<(), Failed> {
+        let at = self.page.revision.number();
+        let mut current: Option<(StoreKey, StoreRevision, Version)> = None;
+        for row in rows {
+            let (place, version) = row.map_err(failed)?;
+            let (key, modified) = place.value();
+            let is_next = current.as_ref().is_none_or(|(it, ..)| it.as_bytes() != key);
+            if is_next && !self.take(current.take()) {
+                return Ok(());
+            }
+            let is_newer = current
+                .as_ref()
+                .is_none_or(|(_, it, _)| it.number() < modified);
+            if modified <= at && is_newer {
+                let version =
+                    Version::decode(version.value(), !request.keys_only).map_err(failed)?;
+                let key = StoreKey::new(key.to_vec());
+                current = Some((key, StoreRevision::new(modified), version));
+            }
+        }
+        self.take(current);
+        Ok(())
+    }
+
     /// Adds what is live; `false` if the page was full before.
     fn take(&mut self, version: Option<(StoreKey, StoreRevision, Version)>) -> bool {
         let entry = version.and_then(|(key, modified, version)| version.into_entry(key, modified));

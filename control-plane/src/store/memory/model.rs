@@ -50,7 +50,11 @@ impl Model {
             next: None,
         };
         let mut bytes = 0_usize;
-        for key in self.keys_in(&request.range) {
+        let mut keys: Vec<&StoreKey> = self.keys_in(&request.range).collect();
+        if request.descending {
+            keys.reverse();
+        }
+        for key in keys {
             let Some(mut entry) = self.entry(key, revision) else {
                 continue;
             };
