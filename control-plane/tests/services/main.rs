@@ -12,4 +12,5 @@ mod large;
 mod lifecycle;
 mod plane;
 mod policy_sync;
+mod process;
 mod proxy;

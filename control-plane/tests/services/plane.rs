@@ -1,5 +1,7 @@
 //! A control plane on a free port, and what an operator asks of it.
 
+use std::net::SocketAddr;
+use std::ops::Deref;
 use std::path::Path;
 
 use agix_control_plane::{Config, Running, StoreSpec, start};
@@ -12,9 +14,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::transport::Channel;
 
+/// A control plane within the test's own process.
 pub(crate) struct Plane {
     running: Running,
     shutdown: CancellationToken,
+    operator: Operator,
+}
+
+/// Somebody who calls a control plane.
+pub(crate) struct Operator {
     pub(crate) channel: Channel,
 }
 
@@ -42,10 +50,8 @@ impl Plane {
             store,
         };
         let running = start(config, shutdown.clone()).await.unwrap();
-        let address = format!("http://{}", running.address);
-        let channel = Channel::from_shared(address).unwrap();
         Self {
-            channel: channel.connect().await.unwrap(),
+            operator: Operator::at(running.address).await,
             running,
             shutdown,
         }
@@ -60,10 +66,28 @@ impl Plane {
     pub(crate) async fn stopped(self) {
         self.shutdown.cancel();
         let Self {
-            running, channel, ..
+            running, operator, ..
         } = self;
-        drop(channel);
+        drop(operator);
         running.stopped().await;
+    }
+}
+
+impl Deref for Plane {
+    type Target = Operator;
+
+    fn deref(&self) -> &Operator {
+        &self.operator
+    }
+}
+
+impl Operator {
+    /// Connects to a control plane.
+    pub(crate) async fn at(address: SocketAddr) -> Self {
+        let channel = Channel::from_shared(format!("http://{address}")).unwrap();
+        Self {
+            channel: channel.connect().await.unwrap(),
+        }
     }
 
     pub(crate) fn admin(&self) -> PolicyAdminClient<Channel> {
