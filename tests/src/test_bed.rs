@@ -216,8 +216,9 @@ impl Proxy {
 /// A free address that stays free for a program that is started again.
 fn steady_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Several test programs may run at once: each begins elsewhere.
-    let process = u16::try_from(std::process::id() % u32::from(PORTS)).unwrap_or(0);
+    // Several test programs may run at once: each begins elsewhere, neighbours far apart.
+    let process = std::process::id().wrapping_mul(131) % u32::from(PORTS);
+    let process = u16::try_from(process).unwrap_or(0);
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST_PORT + process.wrapping_add(step) % PORTS;

@@ -180,13 +180,17 @@ async fn proxies_serve_while_the_control_plane_is_killed_and_comes_back() {
     }
 }
 
-/// One request after the other until `stop`; every one must be answered. Their number.
+/// One request after the other until `stop`, plain and streamed; every one must be answered. Their
+/// number.
 async fn work(caller: Caller, stop: CancellationToken) -> u64 {
     let mut answered = 0;
     while !stop.is_cancelled() {
         let answer = caller.chat(&chat("gpt-4o")).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
-        answered += 1;
+        let mut stream = caller.chat_stream(&stream("gpt-4o")).await.unwrap();
+        let said = stream.events().await.unwrap();
+        assert!(said.is_whole(), "{said:?}");
+        answered += 2;
     }
     answered
 }
