@@ -88,27 +88,24 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .map_err(StartError::Policy)?;
     let clock = Clock::start();
     let tasks = TaskTracker::new();
+    let parts = Parts {
+        repository: repository.clone(),
+        fleet: Fleet::new(clock),
+        clock,
+        tasks: tasks.clone(),
+        shutdown: shutdown.clone(),
+    };
+    let revision = repository.current().map(|it| it.info().revision.number());
+    let (health, routes) = parts.services(config.store.kind()).await?;
     tasks.spawn({
         let (repository, shutdown) = (repository.clone(), shutdown.clone());
         async move { repository.follow(shutdown).await }
     });
     tasks.spawn(housekeeping::run(
         store.clone(),
-        repository.clone(),
+        repository,
         shutdown.clone(),
     ));
-    let parts = Parts {
-        repository,
-        fleet: Fleet::new(clock),
-        clock,
-        tasks: tasks.clone(),
-        shutdown: shutdown.clone(),
-    };
-    let revision = parts
-        .repository
-        .current()
-        .map(|it| it.info().revision.number());
-    let (health, routes) = parts.services(config.store.kind()).await?;
     let server = Server::builder()
         .http2_keepalive_interval(Some(CONTROL_KEEPALIVE))
         .http2_keepalive_timeout(Some(CONTROL_KEEPALIVE_TIME))
@@ -116,10 +113,14 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .max_concurrent_streams(GRPC_STREAMS)
         .add_routes(routes)
         .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
-    tasks.spawn(async move {
-        if let Err(error) = server.await {
-            let error: &dyn Error = &error;
-            error!(error, "the gRPC server failed");
+    tasks.spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            if let Err(error) = server.await {
+                let error: &dyn Error = &error;
+                error!(error, "the gRPC server failed; the control plane stops");
+                shutdown.cancel();
+            }
         }
     });
     tasks.spawn({

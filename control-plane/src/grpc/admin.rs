@@ -69,7 +69,7 @@ impl<S: Store> PolicyAdmin for Admin<S> {
         request: Request<v1::ValidateRequest>,
     ) -> Result<Response<v1::ValidateResponse>, Status> {
         let document = request.into_inner().document.unwrap_or_default();
-        let upload = self.uploads.whole(document).await?;
+        let mut upload = self.uploads.whole(document).await?;
         let diagnostics = match upload.read().await? {
             Ok(checked) => checked.warnings,
             Err(errors) => errors,
@@ -84,7 +84,7 @@ impl<S: Store> PolicyAdmin for Admin<S> {
         request: Request<Streaming<v1::ApplyRequest>>,
     ) -> Result<Response<v1::ApplyResponse>, Status> {
         let parts = request.into_inner();
-        let (start, upload) = self
+        let (start, mut upload) = self
             .uploads
             .receive(parts, |message| match message.part {
                 Some(v1::apply_request::Part::Start(start)) => Part::Start(start),
@@ -166,7 +166,7 @@ impl<S: Store> PolicyAdmin for Admin<S> {
         request: Request<Streaming<v1::DiffRequest>>,
     ) -> Result<Response<v1::DiffResponse>, Status> {
         let parts = request.into_inner();
-        let (start, upload) = self
+        let (start, mut upload) = self
             .uploads
             .receive(parts, |message| match message.part {
                 Some(v1::diff_request::Part::Start(start)) => Part::Start(start),

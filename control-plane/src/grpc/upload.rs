@@ -18,7 +18,8 @@ use crate::zones;
 #[derive(Debug, Clone)]
 pub(super) struct Uploads(Arc<Semaphore>);
 
-/// A document that has arrived. Holds its place until it is dropped.
+/// A document that has arrived. Holds its place until it is dropped: to be kept until whoever sent it
+/// is answered.
 #[derive(Debug, Default)]
 pub(super) struct Upload {
     files: Vec<SourceFile>,
@@ -136,8 +137,9 @@ impl Upload {
     }
 
     /// Reads the document: what it says, or everything that is wrong with it.
-    pub(super) async fn read(self) -> Result<Result<Checked, Vec<Diagnostic>>, Status> {
-        spawn_blocking(move || read(&self.files, &zones::exists))
+    pub(super) async fn read(&mut self) -> Result<Result<Checked, Vec<Diagnostic>>, Status> {
+        let files = std::mem::take(&mut self.files);
+        spawn_blocking(move || read(&files, &zones::exists))
             .await
             .map_err(|_interrupted| super::status::stopping())
     }
