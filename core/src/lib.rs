@@ -16,6 +16,11 @@
 //! | [`price`] | what a model costs, and the cost of one call |
 //! | [`usage`] | tokens of a call and the record of a finished request |
 //! | [`failover`] | what to try next, when, and why |
+//! | [`quota`] | what a proxy and the ledger say to each other about rights |
+//! | [`budget`] | days and months of a time zone |
+//! | [`rate`] | exact sliding windows |
+//! | [`ledger`] | the books of all rights: a state machine over its log |
+//! | [`lease`] | the proxy's side: rights held, requests waiting, what is reported |
 //! | [`sync`] | the policy stream between control plane and proxy |
 #![cfg_attr(
     not(test),
@@ -28,12 +33,17 @@
 )]
 
 pub mod backoff;
+pub mod budget;
 pub mod causes;
 pub mod failover;
 pub mod id;
+pub mod lease;
+pub mod ledger;
 pub mod limits;
 pub mod policy;
 pub mod price;
+pub mod quota;
+pub mod rate;
 pub mod sync;
 pub mod time;
 pub mod units;

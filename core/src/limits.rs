@@ -245,3 +245,68 @@ pub const SIMULATED_TOKENS: u32 = 16_384;
 pub const SIMULATED_INPUTS: usize = 2_048;
 /// Longest vector of a simulated embedding.
 pub const SIMULATED_DIMENSIONS: usize = 3_072;
+
+// Rights and the ledger.
+
+/// Time for which a session's rights may be used without the ledger's word.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// Pause between two reports of a proxy that has nothing to say.
+pub const LEASE_RENEWAL: Duration = Duration::from_millis(2_500);
+/// Part of a lease that must have passed before the log is told of its renewal.
+pub const LEASE_RENEWAL_STEP: Duration = Duration::from_secs(1);
+/// How far the rate of a clock may be off, in millionths.
+pub const CLOCK_DRIFT_PPM: u64 = 500;
+/// How far the wall clocks of two machines may be apart.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(10);
+/// Up to this limit each permit is released at a time of its own.
+pub const FEW_PERMITS: u64 = 60;
+/// Up to this limit permits are released in steps of a three-thousandth of the window.
+pub const MANY_PERMITS: u64 = 6_000;
+/// Time a request waits for rights to requests or tokens.
+pub const ADMISSION_WAIT: Duration = Duration::from_secs(2);
+/// Time a request waits for money that other requests have set aside.
+pub const BUDGET_WAIT: Duration = Duration::from_secs(30);
+/// Requests of one agent that wait for rights at a proxy at once.
+pub const PARKED_REQUESTS: usize = 4_096;
+/// Time of demand that permits are held for.
+pub const HOLD_AHEAD: Duration = Duration::from_millis(250);
+/// Time of spend that money is held for.
+pub const ESCROW_AHEAD: Duration = Duration::from_secs(2);
+/// Time within which uses and settlements are reported.
+pub const REPORT_INTERVAL: Duration = Duration::from_millis(200);
+/// The same for an agent whose rights others wait for.
+pub const REPORT_INTERVAL_PRESSED: Duration = Duration::from_millis(10);
+/// How long an agent counts as one whose rights others wait for.
+pub const PRESSED_TIME: Duration = Duration::from_secs(1);
+/// Uses closer together than this are reported as one.
+pub const USE_STEP: Duration = Duration::from_millis(2);
+/// Uses of one agent kept apart until the ledger has confirmed them; beyond that they are merged.
+pub const USES_KEPT: usize = 1_024;
+/// Pause between two rounds of handing out what became free.
+pub const PUSH_INTERVAL: Duration = Duration::from_millis(10);
+/// Time the holders of idle rights get to give them back.
+pub const RECALL_TIME: Duration = Duration::from_millis(250);
+/// Pause between two recalls of one agent's rights.
+pub const RECALL_PAUSE: Duration = Duration::from_millis(100);
+/// The wait named to a caller when the rights it lacks are held elsewhere.
+pub const HELD_ELSEWHERE: Duration = Duration::from_secs(1);
+/// Releases named in one denial.
+pub const DENIAL_RELEASES: usize = 16;
+/// Promised releases remembered for one agent.
+pub const PROMISES: usize = 1_024;
+/// Sessions of the ledger, closed ones included.
+pub const SESSIONS: usize = 4 * SYNC_SESSIONS;
+/// Agents of one report.
+pub const REPORT_AGENTS: usize = 512;
+/// Days of one agent's money in one report.
+pub const REPORT_PURSES: usize = 40;
+/// Usage rows and past purses of one report.
+pub const REPORT_ROWS: usize = 1_024;
+/// Ids of corrections remembered, to know a repetition.
+pub const ADJUSTMENTS: usize = 10_000;
+/// Days whose money can still be settled.
+pub const PURSE_DAYS: u32 = 62;
+/// Days whose usage is kept.
+pub const USAGE_DAYS: u32 = 400;
+/// Usage rows of agents that no policy names, for one day; the rest is counted under one name.
+pub const USAGE_UNLISTED: usize = 4_096;

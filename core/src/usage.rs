@@ -106,3 +106,76 @@ pub struct UsageRecord {
     /// Whether the caller left before the end.
     pub caller_left: bool,
 }
+
+/// Sums over many calls of one agent and one model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct UsageTotals {
+    /// Calls.
+    pub requests: u64,
+    /// Calls whose tokens were estimated.
+    pub estimated: u64,
+    /// Calls whose cost nobody knows.
+    pub unpriced: u64,
+    /// Input tokens billed at the plain price.
+    pub input: u64,
+    /// Input tokens read from a cache.
+    pub cached_input: u64,
+    /// Input tokens written to a cache.
+    pub cache_write: u64,
+    /// Output tokens the callers saw.
+    pub output: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning: u64,
+    /// What the calls with a known price cost.
+    pub cost: NanoUsd,
+}
+
+impl UsageTotals {
+    /// Counts one call.
+    pub fn count(&mut self, usage: &Usage, source: UsageSource, cost: Cost) {
+        let one = Self {
+            requests: 1,
+            estimated: u64::from(source == UsageSource::Estimated),
+            unpriced: u64::from(cost == Cost::Unknown),
+            input: usage.input.get(),
+            cached_input: usage.cached_input.get(),
+            cache_write: usage
+                .cache_write_5m
+                .saturating_add(usage.cache_write_1h)
+                .get(),
+            output: usage.output.get(),
+            reasoning: usage.reasoning.get(),
+            cost: match cost {
+                Cost::Known(amount, _) => amount,
+                Cost::Unknown => NanoUsd::ZERO,
+            },
+        };
+        *self = self.plus(&one);
+    }
+
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        self.each(other, u64::saturating_add)
+    }
+
+    /// What these sums have more than `earlier` ones; nothing where they have less.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        self.each(earlier, u64::saturating_sub)
+    }
+
+    fn each(&self, other: &Self, join: impl Fn(u64, u64) -> u64) -> Self {
+        Self {
+            requests: join(self.requests, other.requests),
+            estimated: join(self.estimated, other.estimated),
+            unpriced: join(self.unpriced, other.unpriced),
+            input: join(self.input, other.input),
+            cached_input: join(self.cached_input, other.cached_input),
+            cache_write: join(self.cache_write, other.cache_write),
+            output: join(self.output, other.output),
+            reasoning: join(self.reasoning, other.reasoning),
+            cost: NanoUsd::from_nanos(join(self.cost.as_nanos(), other.cost.as_nanos())),
+        }
+    }
+}

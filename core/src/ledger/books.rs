@@ -1,0 +1,311 @@
+//! What the log adds up to.
+//!
+//! [`Books::apply`] takes facts and decides nothing. A fact that cannot be true of these books, which
+//! means that the log is damaged, is refused and changes nothing.
+
+mod agent;
+mod purse;
+mod session;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::id::{AgentName, ModelName};
+use crate::ledger::{Batch, ClockMark, Entry, LedgerTime};
+use crate::limits::ADJUSTMENTS;
+use crate::quota::{Day, SessionId};
+use crate::usage::UsageTotals;
+
+pub use agent::{AgentBooks, Holding};
+pub use purse::{Part, Purse};
+pub use session::SessionBook;
+
+/// All books of one shard.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Books {
+    /// The last batch taken in.
+    pub number: u64,
+    /// The ledger's time then.
+    pub time: LedgerTime,
+    /// The owner's clocks then.
+    pub clock: ClockMark,
+    /// The number of the newest session.
+    pub sessions_opened: u64,
+    /// Sessions, closed ones too until they are forgotten.
+    pub sessions: BTreeMap<SessionId, SessionBook>,
+    /// Agents that have or had limits.
+    pub agents: BTreeMap<AgentName, AgentBooks>,
+    /// What was used, by day.
+    pub usage: BTreeMap<UsageRow, UsageTotals>,
+    /// Ids of the newest corrections, oldest first.
+    pub adjustments: VecDeque<u64>,
+}
+
+/// What a row of usage is about.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UsageRow {
+    /// The day.
+    pub day: Day,
+    /// The agent.
+    pub agent: AgentName,
+    /// The model.
+    pub model: ModelName,
+}
+
+/// A fact that cannot be true.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Corrupt {
+    /// A batch is missing or out of order.
+    #[error("batch {found} follows batch {last}")]
+    Order {
+        /// The last one taken in.
+        last: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// The ledger's time went back.
+    #[error("in batch {0} the ledger's time goes back")]
+    Time(u64),
+    /// It speaks of a session there is not.
+    #[error("session {0} is not known")]
+    UnknownSession(SessionId),
+    /// It gives rights to a session that is over, or opens one again.
+    #[error("session {0} is closed")]
+    ClosedSession(SessionId),
+    /// It speaks of an agent there is not.
+    #[error("the agent {0} has no books")]
+    UnknownAgent(AgentName),
+    /// A count is beyond what can be counted.
+    #[error("a count of {0} cannot be counted")]
+    Overflow(&'static str),
+}
+
+impl Books {
+    /// Takes in a batch. An error leaves the books in part changed: they are of no use any more.
+    pub fn replay(&mut self, batch: &Batch) -> Result<(), Corrupt> {
+        if batch.number != self.number.saturating_add(1) {
+            return Err(Corrupt::Order {
+                last: self.number,
+                found: batch.number,
+            });
+        }
+        if batch.at < self.time {
+            return Err(Corrupt::Time(batch.number));
+        }
+        for entry in &batch.entries {
+            self.apply(entry, batch.at)?;
+        }
+        self.number = batch.number;
+        self.time = batch.at;
+        self.clock = batch.clock;
+        Ok(())
+    }
+
+    /// Takes in one fact.
+    pub fn apply(&mut self, entry: &Entry, now: LedgerTime) -> Result<(), Corrupt> {
+        match entry {
+            Entry::SessionOpened {
+                session,
+                proxy,
+                incarnation,
+                until,
+            } => {
+                if session.number() <= self.sessions_opened {
+                    return Err(Corrupt::ClosedSession(*session));
+                }
+                self.sessions_opened = session.number();
+                let book = SessionBook::new(proxy.clone(), *incarnation, now, *until);
+                self.sessions.insert(*session, book);
+                Ok(())
+            }
+            Entry::Renewed { session, until } => {
+                let book = self.open_session(*session)?;
+                book.until = book.until.max(*until);
+                Ok(())
+            }
+            Entry::SessionClosed { session } => self.close(*session),
+            Entry::Terms { agent, terms } => {
+                self.agents.entry(agent.clone()).or_default().terms = terms.clone();
+                Ok(())
+            }
+            Entry::Granted {
+                session,
+                agent,
+                pool,
+                amount,
+            } => {
+                self.open_session(*session)?.agents.insert(agent.clone());
+                let holding = self.agent(agent)?.holding(*pool, *session);
+                holding.granted = add(holding.granted, *amount, "granted rights")?;
+                Ok(())
+            }
+            Entry::Used {
+                session,
+                agent,
+                pool,
+                uses,
+                returned,
+            } => {
+                self.open_session(*session)?.agents.insert(agent.clone());
+                self.agent(agent)?
+                    .take_use(*pool, *session, uses, *returned, now)
+            }
+            Entry::DayBegan { agent, day } => {
+                let books = self.agent(agent)?;
+                books.day = books.day.max(Some(*day));
+                Ok(())
+            }
+            Entry::Escrowed {
+                session,
+                agent,
+                day,
+                amount,
+            } => {
+                self.open_session(*session)?.agents.insert(agent.clone());
+                let part = self.agent(agent)?.purse(*day).part(*session);
+                part.granted = part
+                    .granted
+                    .checked_add(*amount)
+                    .ok_or(Corrupt::Overflow("escrow"))?;
+                Ok(())
+            }
+            Entry::Settled {
+                session,
+                agent,
+                day,
+                spent,
+                released,
+                estimated,
+                last,
+            } => {
+                let book = self
+                    .sessions
+                    .get_mut(session)
+                    .ok_or(Corrupt::UnknownSession(*session))?;
+                book.agents.insert(agent.clone());
+                let fold = *last && !book.open;
+                let purse = self.agent(agent)?.purse(*day);
+                purse.settle(*session, *spent, *released, *estimated, *last);
+                if fold {
+                    purse.fold(*session);
+                }
+                Ok(())
+            }
+            Entry::Usage { .. } => self.use_model(entry),
+            Entry::Adjusted {
+                id,
+                agent,
+                day,
+                nanos,
+                author: _,
+                message: _,
+            } => {
+                let purse = self.agent(agent)?.purse(*day);
+                purse.adjusted = purse
+                    .adjusted
+                    .checked_add(*nanos)
+                    .ok_or(Corrupt::Overflow("corrections"))?;
+                self.adjustments.push_back(*id);
+                while self.adjustments.len() > ADJUSTMENTS {
+                    self.adjustments.pop_front();
+                }
+                Ok(())
+            }
+            Entry::Alert {
+                agent,
+                period,
+                percent,
+                limit,
+                spent: _,
+            } => {
+                self.agent(agent)?
+                    .alerts
+                    .insert((*period, *percent, *limit));
+                Ok(())
+            }
+            Entry::Forgotten { session } => self.forget(*session),
+            Entry::Archived { before } => {
+                for books in self.agents.values_mut() {
+                    books.archive(*before);
+                }
+                Ok(())
+            }
+            Entry::UsageDropped { before } => {
+                self.usage.retain(|row, _| row.day >= *before);
+                Ok(())
+            }
+        }
+    }
+
+    fn close(&mut self, session: SessionId) -> Result<(), Corrupt> {
+        let book = self.open_session(session)?;
+        book.open = false;
+        let until = book.until;
+        let agents = book.agents.clone();
+        for agent in &agents {
+            if let Some(books) = self.agents.get_mut(agent) {
+                books.close(session, until);
+            }
+        }
+        Ok(())
+    }
+
+    /// Drops a closed session; what it never settled stays in the purses as unsettled.
+    fn forget(&mut self, session: SessionId) -> Result<(), Corrupt> {
+        match self.sessions.get(&session) {
+            Some(book) if book.open => Err(Corrupt::Overflow("open sessions")),
+            Some(_) => {
+                self.sessions.remove(&session);
+                Ok(())
+            }
+            None => Err(Corrupt::UnknownSession(session)),
+        }
+    }
+
+    fn use_model(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        let Entry::Usage {
+            session,
+            agent,
+            model,
+            day,
+            budgeted,
+            totals,
+        } = entry
+        else {
+            return Ok(());
+        };
+        let book = self
+            .sessions
+            .get_mut(session)
+            .ok_or(Corrupt::UnknownSession(*session))?;
+        let key = (agent.clone(), model.clone(), budgeted.then_some(*day));
+        let seen = book.usage.entry(key).or_default();
+        let more = totals.since(seen);
+        *seen = *totals;
+        let row = UsageRow {
+            day: *day,
+            agent: agent.clone(),
+            model: model.clone(),
+        };
+        let sums = self.usage.entry(row).or_default();
+        *sums = sums.plus(&more);
+        Ok(())
+    }
+
+    fn open_session(&mut self, session: SessionId) -> Result<&mut SessionBook, Corrupt> {
+        match self.sessions.get_mut(&session) {
+            Some(book) if book.open => Ok(book),
+            Some(_) => Err(Corrupt::ClosedSession(session)),
+            None => Err(Corrupt::UnknownSession(session)),
+        }
+    }
+
+    fn agent(&mut self, agent: &AgentName) -> Result<&mut AgentBooks, Corrupt> {
+        self.agents
+            .get_mut(agent)
+            .ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))
+    }
+}
+
+fn add(one: u64, other: u64, what: &'static str) -> Result<u64, Corrupt> {
+    one.checked_add(other).ok_or(Corrupt::Overflow(what))
+}

@@ -1,0 +1,46 @@
+//! The books of one session.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::id::{AgentName, ModelName, ProxyId};
+use crate::ledger::LedgerTime;
+use crate::quota::Day;
+use crate::usage::UsageTotals;
+
+/// One incarnation of one proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionBook {
+    /// The proxy.
+    pub proxy: ProxyId,
+    /// Which start of it.
+    pub incarnation: u64,
+    /// When it began.
+    pub opened: LedgerTime,
+    /// The end of its lease.
+    pub until: LedgerTime,
+    /// Whether it can be granted rights.
+    pub open: bool,
+    /// Agents in whose books it appears.
+    pub agents: BTreeSet<AgentName>,
+    /// What of its usage was taken in, by agent, model and, if the report named it, day.
+    pub usage: BTreeMap<(AgentName, ModelName, Option<Day>), UsageTotals>,
+}
+
+impl SessionBook {
+    pub(super) const fn new(
+        proxy: ProxyId,
+        incarnation: u64,
+        opened: LedgerTime,
+        until: LedgerTime,
+    ) -> Self {
+        Self {
+            proxy,
+            incarnation,
+            opened,
+            until,
+            open: true,
+            agents: BTreeSet::new(),
+            usage: BTreeMap::new(),
+        }
+    }
+}
