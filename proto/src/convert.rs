@@ -6,7 +6,7 @@
 //! - A message is checked once, at the door: what comes out is a checked type, or an
 //!   [`InvalidMessage`] that names the field and says why.
 //! - Absent and zero are different; an unspecified or unknown enum value is an error.
-//! - Times are whole milliseconds.
+//! - Times are whole milliseconds, but those of rights, which are nanoseconds.
 //! - No bytes make a decoder panic.
 
 mod agent;
@@ -16,6 +16,7 @@ mod failover;
 mod field;
 mod policy;
 mod provider;
+mod quota;
 mod reference;
 mod report;
 mod resource;

@@ -94,6 +94,19 @@ pub(super) fn entries<T>(
     Err(InvalidField::Entries { least, most }).at(field)
 }
 
+/// The checked entries of a list of at most `most`.
+pub(super) fn list<W, T: TryFrom<W, Error = InvalidMessage>>(
+    wire: Vec<W>,
+    most: usize,
+    field: &str,
+) -> Result<Vec<T>, InvalidMessage> {
+    entries(&wire, 0, most, field)?;
+    wire.into_iter()
+        .enumerate()
+        .map(|(index, wire)| T::try_from(wire).at_entry(field, index))
+        .collect()
+}
+
 /// The 32 bytes of a SHA-256.
 pub(super) fn digest(bytes: &[u8]) -> Result<[u8; 32], InvalidField> {
     let found = <[u8; 32]>::try_from(bytes).ok();
