@@ -18,6 +18,8 @@ use crate::time::Wall;
 pub struct DaySpan {
     /// The day.
     pub day: Day,
+    /// When it began.
+    pub begins: Wall,
     /// When the next day begins.
     pub ends: Wall,
     /// When the next month begins.
@@ -37,6 +39,7 @@ impl DaySpan {
         let next_month = date.last_of_month().tomorrow().unwrap_or(Date::MAX);
         Self {
             day: day_of(date),
+            begins: beginning(date, &zone),
             ends: beginning(tomorrow, &zone),
             month_ends: beginning(next_month, &zone),
         }
@@ -51,6 +54,22 @@ impl DaySpan {
     pub fn month_ends_in(&self, now: Wall) -> Duration {
         until(now, self.month_ends)
     }
+}
+
+/// The day so many days before this one.
+pub fn days_before(day: Day, days: u32) -> Day {
+    let number = day.number();
+    let parts = (
+        i16::try_from(number.div_euclid(10_000)),
+        i8::try_from(number.div_euclid(100).rem_euclid(100)),
+        i8::try_from(number.rem_euclid(100)),
+    );
+    let (Ok(year), Ok(month), Ok(of_month)) = parts else {
+        return Day::FIRST;
+    };
+    Date::new(year, month, of_month)
+        .and_then(|date| date.checked_sub(jiff::Span::new().days(i64::from(days))))
+        .map_or(Day::FIRST, day_of)
 }
 
 fn until(now: Wall, end: Wall) -> Duration {
@@ -118,6 +137,15 @@ mod tests {
             berlin.ends_in(wall("2026-10-24T22:00:00Z")).as_secs(),
             25 * 3_600
         );
+    }
+
+    #[test]
+    fn days_are_counted_back_over_months_and_leap_years() {
+        let day = |number| Day::from_number(number).unwrap();
+        assert_eq!(days_before(day(20_280_301), 1), day(20_280_229));
+        assert_eq!(days_before(day(20_270_101), 62), day(20_261_031));
+        assert_eq!(days_before(day(20_270_101), 0), day(20_270_101));
+        assert_eq!(days_before(day(20_270_231), 1), Day::FIRST, "no such day");
     }
 
     #[test]

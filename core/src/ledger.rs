@@ -13,19 +13,26 @@
 //! - **Settling is never refused.** What was spent beyond what was granted is debt.
 //! - **Nothing is reset.** A period is a new account; a limit that changes moves the ceiling alone.
 //! - Time is an argument and logical: it advances at the owner's rate and is carried in the log.
+//! - What is not in the log (who waits for what, on which stream) may be forgotten: proxies repeat it.
 
 mod books;
+mod claims;
 mod decide;
 mod entry;
+mod housekeeping;
+mod intake;
 mod machine;
+mod standing;
 mod succession;
+mod tell;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
-pub use books::{AgentBooks, Books, Corrupt, Holding, Part, Purse, SessionBook, UsageRow};
+pub use books::{AgentBooks, Books, Corrupt, Holding, Money, Part, Purse, SessionBook, UsageRow};
 pub use entry::{AlertPeriod, Batch, Entry, LedgerTime};
-pub use machine::{AgentState, Drained, Input, Ledger, PeriodState};
+pub use machine::{Drained, Input, Ledger};
+pub use standing::{AgentState, PeriodState};
 pub use succession::{ClockMark, elapsed};
-pub use verify::{Finding, check};
+pub use verify::{Finding, check, within_limits};

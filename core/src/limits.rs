@@ -310,3 +310,7 @@ pub const PURSE_DAYS: u32 = 62;
 pub const USAGE_DAYS: u32 = 400;
 /// Usage rows of agents that no policy names, for one day; the rest is counted under one name.
 pub const USAGE_UNLISTED: usize = 4_096;
+/// Pause between two rounds of letting go of what the ledger needs no more.
+pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(5);
+/// How long a closed session is remembered, for what its proxy may still say of it.
+pub const SESSION_MEMORY: Duration = Duration::from_hours(7 * 24);

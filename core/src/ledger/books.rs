@@ -13,6 +13,7 @@ use crate::id::{AgentName, ModelName};
 use crate::ledger::{Batch, ClockMark, Entry, LedgerTime};
 use crate::limits::ADJUSTMENTS;
 use crate::quota::{Day, SessionId};
+use crate::units::NanoUsd;
 use crate::usage::UsageTotals;
 
 pub use agent::{AgentBooks, Holding};
@@ -49,6 +50,36 @@ pub struct UsageRow {
     pub agent: AgentName,
     /// The model.
     pub model: ModelName,
+}
+
+/// How money stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Money {
+    /// Confirmed spend, corrections included.
+    pub spent: NanoUsd,
+    /// Set aside for sessions that live.
+    pub escrow: NanoUsd,
+    /// Set aside for sessions that are lost and may have spent it.
+    pub unsettled: NanoUsd,
+}
+
+impl Money {
+    /// Everything that counts against a limit.
+    pub const fn committed(&self) -> NanoUsd {
+        self.spent
+            .saturating_add(self.escrow)
+            .saturating_add(self.unsettled)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            spent: self.spent.saturating_add(other.spent),
+            escrow: self.escrow.saturating_add(other.escrow),
+            unsettled: self.unsettled.saturating_add(other.unsettled),
+        }
+    }
 }
 
 /// A fact that cannot be true.
@@ -103,124 +134,15 @@ impl Books {
     /// Takes in one fact.
     pub fn apply(&mut self, entry: &Entry, now: LedgerTime) -> Result<(), Corrupt> {
         match entry {
-            Entry::SessionOpened {
-                session,
-                proxy,
-                incarnation,
-                until,
-            } => {
-                if session.number() <= self.sessions_opened {
-                    return Err(Corrupt::ClosedSession(*session));
-                }
-                self.sessions_opened = session.number();
-                let book = SessionBook::new(proxy.clone(), *incarnation, now, *until);
-                self.sessions.insert(*session, book);
-                Ok(())
-            }
-            Entry::Renewed { session, until } => {
-                let book = self.open_session(*session)?;
-                book.until = book.until.max(*until);
-                Ok(())
-            }
+            Entry::SessionOpened { .. } | Entry::Renewed { .. } => self.apply_lease(entry),
             Entry::SessionClosed { session } => self.close(*session),
-            Entry::Terms { agent, terms } => {
-                self.agents.entry(agent.clone()).or_default().terms = terms.clone();
-                Ok(())
-            }
-            Entry::Granted {
-                session,
-                agent,
-                pool,
-                amount,
-            } => {
-                self.open_session(*session)?.agents.insert(agent.clone());
-                let holding = self.agent(agent)?.holding(*pool, *session);
-                holding.granted = add(holding.granted, *amount, "granted rights")?;
-                Ok(())
-            }
-            Entry::Used {
-                session,
-                agent,
-                pool,
-                uses,
-                returned,
-            } => {
-                self.open_session(*session)?.agents.insert(agent.clone());
-                self.agent(agent)?
-                    .take_use(*pool, *session, uses, *returned, now)
-            }
-            Entry::DayBegan { agent, day } => {
-                let books = self.agent(agent)?;
-                books.day = books.day.max(Some(*day));
-                Ok(())
-            }
-            Entry::Escrowed {
-                session,
-                agent,
-                day,
-                amount,
-            } => {
-                self.open_session(*session)?.agents.insert(agent.clone());
-                let part = self.agent(agent)?.purse(*day).part(*session);
-                part.granted = part
-                    .granted
-                    .checked_add(*amount)
-                    .ok_or(Corrupt::Overflow("escrow"))?;
-                Ok(())
-            }
-            Entry::Settled {
-                session,
-                agent,
-                day,
-                spent,
-                released,
-                estimated,
-                last,
-            } => {
-                let book = self
-                    .sessions
-                    .get_mut(session)
-                    .ok_or(Corrupt::UnknownSession(*session))?;
-                book.agents.insert(agent.clone());
-                let fold = *last && !book.open;
-                let purse = self.agent(agent)?.purse(*day);
-                purse.settle(*session, *spent, *released, *estimated, *last);
-                if fold {
-                    purse.fold(*session);
-                }
-                Ok(())
+            Entry::Granted { .. } | Entry::Used { .. } => self.apply_rights(entry, now),
+            Entry::DayBegan { .. } | Entry::Escrowed { .. } | Entry::Settled { .. } => {
+                self.apply_money(entry)
             }
             Entry::Usage { .. } => self.use_model(entry),
-            Entry::Adjusted {
-                id,
-                agent,
-                day,
-                nanos,
-                author: _,
-                message: _,
-            } => {
-                let purse = self.agent(agent)?.purse(*day);
-                purse.adjusted = purse
-                    .adjusted
-                    .checked_add(*nanos)
-                    .ok_or(Corrupt::Overflow("corrections"))?;
-                self.adjustments.push_back(*id);
-                while self.adjustments.len() > ADJUSTMENTS {
-                    self.adjustments.pop_front();
-                }
-                Ok(())
-            }
-            Entry::Alert {
-                agent,
-                period,
-                percent,
-                limit,
-                spent: _,
-            } => {
-                self.agent(agent)?
-                    .alerts
-                    .insert((*period, *percent, *limit));
-                Ok(())
+            Entry::Terms { .. } | Entry::Adjusted { .. } | Entry::Alert { .. } => {
+                self.apply_policy(entry)
             }
             Entry::Forgotten { session } => self.forget(*session),
             Entry::Archived { before } => {
@@ -233,6 +155,158 @@ impl Books {
                 self.usage.retain(|row, _| row.day >= *before);
                 Ok(())
             }
+        }
+    }
+
+    fn apply_lease(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        if let Entry::SessionOpened {
+            session,
+            proxy,
+            incarnation,
+            until,
+        } = entry
+        {
+            if session.number() <= self.sessions_opened {
+                return Err(Corrupt::ClosedSession(*session));
+            }
+            self.sessions_opened = session.number();
+            let book = SessionBook::new(proxy.clone(), *incarnation, *until);
+            self.sessions.insert(*session, book);
+        }
+        if let Entry::Renewed { session, until } = entry {
+            let book = self.open_session(*session)?;
+            book.until = book.until.max(*until);
+        }
+        Ok(())
+    }
+
+    fn apply_rights(&mut self, entry: &Entry, now: LedgerTime) -> Result<(), Corrupt> {
+        if let Entry::Granted {
+            session,
+            agent,
+            pool,
+            amount,
+        } = entry
+        {
+            self.book(*session, agent)?;
+            let holding = self.agent(agent)?.holding(*pool, *session);
+            holding.granted = add(holding.granted, *amount, "granted rights")?;
+        }
+        if let Entry::Used {
+            session,
+            agent,
+            pool,
+            uses,
+            returned,
+        } = entry
+        {
+            self.book(*session, agent)?;
+            let books = self.agent(agent)?;
+            books.take_use(*pool, *session, uses, *returned, now)?;
+        }
+        Ok(())
+    }
+
+    fn apply_money(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        if let Entry::DayBegan { agent, day } = entry {
+            let books = self.agent(agent)?;
+            books.day = books.day.max(Some(*day));
+        }
+        if let Entry::Escrowed {
+            session,
+            agent,
+            day,
+            amount,
+        } = entry
+        {
+            self.book(*session, agent)?;
+            let part = self.agent(agent)?.purse(*day).part(*session);
+            let granted = part.granted.checked_add(*amount);
+            part.granted = granted.ok_or(Corrupt::Overflow("escrow"))?;
+        }
+        if let Entry::Settled {
+            session,
+            agent,
+            day,
+            spent,
+            released,
+            estimated,
+            last,
+        } = entry
+        {
+            let books = self.agents.get_mut(agent);
+            let books = books.ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))?;
+            let session_book = self.sessions.get_mut(session);
+            let session_book = session_book.ok_or(Corrupt::UnknownSession(*session))?;
+            session_book.agents.insert(agent.clone());
+            let purse = books.purse(*day);
+            purse.settle(*session, *spent, *released, *estimated, *last);
+            if *last && !session_book.open {
+                purse.fold(*session);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_policy(&mut self, entry: &Entry) -> Result<(), Corrupt> {
+        if let Entry::Terms { agent, terms } = entry {
+            self.agents.entry(agent.clone()).or_default().terms = terms.clone();
+        }
+        if let Entry::Adjusted {
+            id,
+            agent,
+            day,
+            nanos,
+            ..
+        } = entry
+        {
+            let purse = self.agent(agent)?.purse(*day);
+            let adjusted = purse.adjusted.checked_add(*nanos);
+            purse.adjusted = adjusted.ok_or(Corrupt::Overflow("corrections"))?;
+            self.adjustments.push_back(*id);
+            while self.adjustments.len() > ADJUSTMENTS {
+                self.adjustments.pop_front();
+            }
+        }
+        if let Entry::Alert {
+            agent,
+            period,
+            percent,
+            limit,
+            ..
+        } = entry
+        {
+            let alerts = &mut self.agent(agent)?.alerts;
+            alerts.insert((*period, *percent, *limit));
+        }
+        Ok(())
+    }
+
+    /// Remembers that an open session has something of an agent.
+    fn book(&mut self, session: SessionId, agent: &AgentName) -> Result<(), Corrupt> {
+        let book = self.open_session(session)?;
+        if !book.agents.contains(agent) {
+            book.agents.insert(agent.clone());
+        }
+        Ok(())
+    }
+
+    /// The rows of usage of one day.
+    pub fn rows_of(&self, day: Day) -> impl Iterator<Item = &UsageRow> {
+        self.usage
+            .keys()
+            .skip_while(move |row| row.day < day)
+            .take_while(move |row| row.day == day)
+    }
+
+    /// What was spent of the money of an agent's day, and what is set aside for sessions that live
+    /// and for sessions that are lost.
+    pub fn money_of(&self, purse: &Purse) -> Money {
+        let is_open = |session| self.sessions.get(&session).is_some_and(|book| book.open);
+        Money {
+            spent: purse.spent(),
+            escrow: purse.held(is_open),
+            unsettled: purse.held(|session| !is_open(session)),
         }
     }
 

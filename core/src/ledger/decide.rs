@@ -1,1 +1,168 @@
-//! What the ledger decides.
+//! What the ledger decides for one agent: who gets rights, who is asked to give some back, who is
+//! refused.
+//!
+//! Waiting requests go before demand that is only foreseen, and whoever was served last goes last.
+//! Only when nothing that is idle can be called back is anyone refused.
+
+mod denial;
+mod money;
+mod share;
+
+use std::collections::BTreeSet;
+
+use crate::id::AgentName;
+use crate::ledger::{Ledger, LedgerTime};
+use crate::limits::{PUSH_INTERVAL, RECALL_PAUSE, RECALL_TIME};
+use crate::quota::{Pool, SessionId};
+use crate::time::Wall;
+
+/// Sessions whose waiting requests got nothing, by kind of right.
+#[derive(Debug, Default)]
+struct Unmet {
+    pools: BTreeSet<(Pool, SessionId)>,
+    money: BTreeSet<SessionId>,
+    /// Whether foreseen demand is unmet.
+    foreseen: bool,
+}
+
+impl Unmet {
+    fn waits(&self) -> bool {
+        !self.pools.is_empty() || !self.money.is_empty()
+    }
+
+    fn contains(&self, session: SessionId) -> bool {
+        self.money.contains(&session) || self.pools.iter().any(|(_, of)| *of == session)
+    }
+}
+
+impl Ledger {
+    /// Hands out what is free and deals with who gets nothing.
+    pub(super) fn decide(&mut self, agent: &AgentName, now: LedgerTime, wall: Wall) {
+        if !self.claims.contains_key(agent) || !self.books.agents.contains_key(agent) {
+            return;
+        }
+        if let Some(books) = self.books.agents.get_mut(agent) {
+            books.advance(now);
+        }
+        let mut unmet = Unmet::default();
+        for pool in Pool::ALL {
+            self.share(agent, pool, &mut unmet, now);
+        }
+        self.share_money(agent, &mut unmet, now, wall);
+        if unmet.waits() && !self.recalls(agent, &unmet, now) {
+            self.deny(agent, &unmet, now);
+        }
+        if unmet.waits() || unmet.foreseen {
+            self.wake_at_release(agent, now);
+        }
+    }
+
+    /// Whether the waiting requests may still be served by rights that are called back or about to
+    /// be free.
+    fn recalls(&mut self, agent: &AgentName, unmet: &Unmet, now: LedgerTime) -> bool {
+        let holders: BTreeSet<SessionId> = self
+            .idle_holders(agent)
+            .into_iter()
+            .filter(|session| !unmet.contains(*session))
+            .collect();
+        let Some(claims) = self.claims.get_mut(agent) else {
+            return false;
+        };
+        let recall = &mut claims.recall;
+        recall
+            .pending
+            .retain(|session| self.seats.contains_key(session));
+        if recall.pending.is_empty() && recall.deadline > recall.over {
+            recall.over = recall.deadline.min(now);
+            recall.deadline = recall.over;
+        }
+        if !recall.pending.is_empty() {
+            if recall.deadline > now {
+                let at = recall.deadline;
+                self.wake_at(agent, at);
+                return true;
+            }
+            recall.pending.clear();
+            recall.over = now;
+            recall.deadline = now;
+        }
+        let paused = recall.number > 0 && recall.over.after(RECALL_PAUSE) > now;
+        if holders.is_empty() || paused {
+            return false;
+        }
+        recall.number = recall.number.saturating_add(1);
+        recall.deadline = now.after(RECALL_TIME);
+        let at = recall.deadline;
+        recall.pending.clone_from(&holders);
+        for session in holders {
+            self.owe(session, agent);
+        }
+        self.wake_at(agent, at);
+        true
+    }
+
+    /// Sessions with a stream that hold rights of the agent which, as far as they said, nobody is
+    /// using.
+    fn idle_holders(&self, agent: &AgentName) -> Vec<SessionId> {
+        let (Some(books), Some(claims)) = (self.books.agents.get(agent), self.claims.get(agent))
+        else {
+            return Vec::new();
+        };
+        let is_idle = |session: &SessionId| {
+            let pools = Pool::ALL.into_iter().any(|pool| {
+                let held = books.pool(pool).get(session).map_or(0, |it| it.held());
+                let claim = claims.pool(pool).get(session).copied().unwrap_or_default();
+                held > claim.reserved
+            });
+            let money = books.day.is_some_and(|day| {
+                let part = books.purses.get(&day).and_then(|it| it.parts.get(session));
+                let claim = claims.money.get(session).copied().unwrap_or_default();
+                part.is_some_and(|part| part.held() > claim.reserved_on(day))
+            });
+            pools || money
+        };
+        self.seats
+            .keys()
+            .filter(|it| is_idle(it))
+            .copied()
+            .collect()
+    }
+
+    /// Looks at the agent again when the next right is free.
+    fn wake_at_release(&mut self, agent: &AgentName, now: LedgerTime) {
+        let Some(books) = self.books.agents.get(agent) else {
+            return;
+        };
+        let next = [&books.minute, &books.hour, &books.tokens]
+            .into_iter()
+            .filter_map(|cooling| cooling.next())
+            .min();
+        let pushed = self.claims.get(agent).map_or(now, |claims| claims.pushed);
+        if let Some(next) = next {
+            let at = next.max(pushed.after(PUSH_INTERVAL));
+            self.wake_at(agent, at);
+        }
+    }
+
+    /// Looks at the agent again as soon as all inputs at hand are taken in.
+    pub(super) fn wake(&mut self, agent: &AgentName, now: LedgerTime) {
+        if self.claims.contains_key(agent) {
+            self.wake_at(agent, now);
+        }
+    }
+
+    pub(super) fn wake_at(&mut self, agent: &AgentName, at: LedgerTime) {
+        let Some(claims) = self.claims.get_mut(agent) else {
+            return;
+        };
+        match claims.wake {
+            Some(before) if before <= at => return,
+            Some(before) => {
+                self.wakeups.remove(&(before, agent.clone()));
+            }
+            None => {}
+        }
+        claims.wake = Some(at);
+        self.wakeups.insert((at, agent.clone()));
+    }
+}

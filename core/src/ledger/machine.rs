@@ -1,13 +1,14 @@
 //! The ledger at work: what it is told, and what it has to say.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::claims::Claims;
+use crate::budget::DaySpan;
 use crate::id::AgentName;
-use crate::ledger::{Batch, Books, ClockMark, LedgerTime};
-use crate::quota::{FromLedger, Hello, Report, SessionId, Term, Terms};
-use crate::time::Wall;
-use crate::units::NanoUsd;
+use crate::ledger::{Batch, Books, ClockMark, Entry, LedgerTime};
+use crate::policy::TimeZoneName;
+use crate::quota::{Day, FromLedger, Hello, Report, SessionId, Term, Terms};
+use crate::time::{Mono, Wall};
 
 /// What happens to a ledger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,78 +65,153 @@ pub struct Drained {
     pub messages: Vec<(u64, FromLedger)>,
 }
 
-/// How an agent stands, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AgentState {
-    /// Its limits.
-    pub terms: Terms,
-    /// Requests of the last minute: used and held.
-    pub minute: (u64, u64),
-    /// Requests of the last hour: used and held.
-    pub hour: (u64, u64),
-    /// Tokens of the last minute: used and held.
-    pub tokens: (u64, u64),
-    /// Places held.
-    pub slots: u64,
-    /// When the next request leaves the minute, the hour, and the next token its minute.
-    pub next_release: [Option<Duration>; 3],
-    /// The day's money.
-    pub day: Option<PeriodState>,
-    /// The month's money.
-    pub month: Option<PeriodState>,
-    /// Requests taken in during about the last minute.
-    pub recent: u64,
-}
-
-/// How the money of a period stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeriodState {
-    /// `2026-11-25` or `2026-11`.
-    pub period: String,
-    /// The limit.
-    pub limit: NanoUsd,
-    /// Confirmed spend.
-    pub spent: NanoUsd,
-    /// Set aside for live sessions.
-    pub escrow: NanoUsd,
-    /// Set aside for lost sessions.
-    pub unsettled: NanoUsd,
-    /// When the period ends.
-    pub resets_in: Duration,
-}
-
 /// The ledger of one shard, while it is owned.
 #[derive(Debug)]
 pub struct Ledger {
-    books: Books,
+    pub(super) books: Books,
+    pub(super) term: Term,
+    pub(super) policy: BTreeMap<AgentName, Terms>,
+    pub(super) claims: BTreeMap<AgentName, Claims>,
+    pub(super) streams: BTreeMap<u64, SessionId>,
+    pub(super) seats: BTreeMap<SessionId, Seat>,
+    /// Facts that are in the books and not yet in the log.
+    pub(super) pending: Vec<Entry>,
+    /// Answers that are no updates.
+    pub(super) answers: Vec<(u64, FromLedger)>,
+    /// Agents to look at again, by time.
+    pub(super) wakeups: BTreeSet<(LedgerTime, AgentName)>,
+    /// Ends of leases.
+    pub(super) expiries: BTreeSet<(LedgerTime, SessionId)>,
+    pub(super) spans: BTreeMap<TimeZoneName, DaySpan>,
+    pub(super) housekeeping_due: LedgerTime,
+}
+
+/// A session that has a stream.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) stream: u64,
+    /// The newest report taken in.
+    pub(super) confirmed: u64,
+    /// Of the report whose lease is confirmed, to be told.
+    pub(super) renewed: Option<Mono>,
+    /// Whether there is something to tell.
+    pub(super) owed: bool,
+    /// Agents to tell of.
+    pub(super) agents: BTreeSet<AgentName>,
 }
 
 impl Ledger {
     /// A ledger over books that were replayed to their end.
     pub fn new(books: Books, term: Term, now: LedgerTime) -> Self {
-        let _ = (term, now);
-        Self { books }
+        let expiries = books
+            .sessions
+            .iter()
+            .filter(|(_, book)| book.open)
+            .map(|(session, book)| (book.until, *session))
+            .collect();
+        Self {
+            books,
+            term,
+            policy: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            seats: BTreeMap::new(),
+            pending: Vec::new(),
+            answers: Vec::new(),
+            wakeups: BTreeSet::new(),
+            expiries,
+            spans: BTreeMap::new(),
+            housekeeping_due: now,
+        }
     }
 
     /// Takes an input in. `wall` decides which day it is.
     pub fn handle(&mut self, input: Input, now: LedgerTime, wall: Wall) {
-        let _ = (input, now, wall);
+        match input {
+            Input::Hello { stream, hello } => self.hello(stream, &hello, now),
+            Input::Report { stream, report } => self.report(stream, report, now, wall),
+            Input::Goodbye { stream, session } => self.goodbye(stream, session, now),
+            Input::Gone { stream } => self.gone(stream),
+            Input::Policy(policy) => self.set_policy(policy, now, wall),
+            Input::Adjust {
+                id,
+                agent,
+                nanos,
+                author,
+                message,
+            } => {
+                if self.is_adjusted(id) {
+                    return;
+                }
+                self.agree_terms(&agent, now);
+                let day = self.today(&agent, now, wall);
+                let entry = Entry::Adjusted {
+                    id,
+                    agent: agent.clone(),
+                    day,
+                    nanos,
+                    author,
+                    message,
+                };
+                self.note(entry, now);
+                self.raise_alerts(&agent, day, now);
+                self.decide(&agent, now, wall);
+            }
+        }
     }
 
     /// When [`Ledger::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<LedgerTime> {
-        None
+        let wakeup = self.wakeups.first().map(|(at, _)| *at);
+        let expiry = self.expiries.first().map(|(at, _)| just_after(*at));
+        [wakeup, expiry, Some(self.housekeeping_due)]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Does what time asks for.
     pub fn handle_timeout(&mut self, now: LedgerTime, wall: Wall) {
-        let _ = (now, wall);
+        while let Some((at, session)) = self.expiries.first().copied() {
+            if just_after(at) > now {
+                break;
+            }
+            self.expiries.pop_first();
+            self.expire(session, now, wall);
+        }
+        while let Some((at, agent)) = self.wakeups.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.wakeups.pop_first();
+            if let Some(claims) = self.claims.get_mut(&agent) {
+                claims.wake = None;
+            }
+            self.decide(&agent, now, wall);
+        }
+        if self.housekeeping_due <= now {
+            self.keep_house(now, wall);
+        }
     }
 
     /// What is to be committed and said, as of all inputs so far.
     pub fn drain(&mut self, now: LedgerTime, clock: ClockMark) -> Drained {
-        let _ = (now, clock);
-        Drained::default()
+        let entries = std::mem::take(&mut self.pending);
+        let batch = (!entries.is_empty()).then(|| {
+            self.books.number = self.books.number.saturating_add(1);
+            self.books.time = self.books.time.max(now);
+            self.books.clock = clock;
+            Batch {
+                number: self.books.number,
+                at: self.books.time,
+                clock,
+                entries,
+            }
+        });
+        Drained {
+            batch,
+            messages: self.messages(now, clock.wall),
+        }
     }
 
     /// The books, uncommitted entries included.
@@ -148,19 +224,116 @@ impl Ledger {
         self.books.adjustments.contains(&id)
     }
 
-    /// How an agent stands; nothing if the policy does not limit it.
-    pub fn agent(&self, agent: &AgentName, now: LedgerTime, wall: Wall) -> Option<AgentState> {
-        let _ = (agent, now, wall);
-        None
-    }
-
     /// The agents that the policy limits.
     pub fn agents(&self) -> impl Iterator<Item = &AgentName> {
-        self.books.agents.keys()
+        self.policy.keys()
     }
 
     /// Sessions with a lease.
     pub fn sessions(&self) -> usize {
-        self.books.sessions.values().filter(|it| it.open).count()
+        self.expiries.len()
     }
+
+    /// Books a fact. One that the books refuse is not true and is left out of the log.
+    pub(super) fn note(&mut self, entry: Entry, now: LedgerTime) -> bool {
+        let taken = self.books.apply(&entry, now).is_ok();
+        if taken {
+            self.pending.push(entry);
+        }
+        taken
+    }
+
+    /// Has the books know the agent under its present limits.
+    pub(super) fn agree_terms(&mut self, agent: &AgentName, now: LedgerTime) {
+        let terms = self.policy.get(agent).cloned().unwrap_or_default();
+        let known = self.books.agents.get(agent);
+        if known.is_none_or(|books| books.terms != terms) {
+            let agent = agent.clone();
+            self.note(Entry::Terms { agent, terms }, now);
+        }
+    }
+
+    /// The day new money of the agent belongs to. It never goes back, whatever the wall clock does.
+    pub(super) fn today(&mut self, agent: &AgentName, now: LedgerTime, wall: Wall) -> Day {
+        let zone = self
+            .books
+            .agents
+            .get(agent)
+            .map(|books| books.terms.timezone.clone())
+            .unwrap_or_default();
+        let day = self.span(&zone, wall).day;
+        let known = self.books.agents.get(agent).and_then(|books| books.day);
+        match known {
+            Some(known) if known >= day => known,
+            Some(_) | None => {
+                let agent = agent.clone();
+                self.note(Entry::DayBegan { agent, day }, now);
+                day
+            }
+        }
+    }
+
+    /// The day of a moment in a zone.
+    pub(super) fn span(&mut self, zone: &TimeZoneName, wall: Wall) -> DaySpan {
+        match self.spans.get(zone) {
+            Some(span) if span.begins <= wall && wall < span.ends => *span,
+            Some(_) | None => {
+                let span = DaySpan::of(zone, wall);
+                self.spans.insert(zone.clone(), span);
+                span
+            }
+        }
+    }
+
+    /// Has the session told of the agent.
+    pub(super) fn owe(&mut self, session: SessionId, agent: &AgentName) {
+        if let Some(seat) = self.seats.get_mut(&session) {
+            seat.owed = true;
+            if !seat.agents.contains(agent) {
+                seat.agents.insert(agent.clone());
+            }
+        }
+    }
+
+    fn set_policy(&mut self, policy: BTreeMap<AgentName, Terms>, now: LedgerTime, wall: Wall) {
+        let changed: Vec<AgentName> = self
+            .books
+            .agents
+            .iter()
+            .filter(|(agent, books)| {
+                let terms = policy.get(*agent);
+                terms.map_or(books.terms != Terms::default(), |terms| {
+                    *terms != books.terms
+                })
+            })
+            .map(|(agent, _)| agent.clone())
+            .collect();
+        self.policy = policy;
+        for agent in changed {
+            self.agree_terms(&agent, now);
+            // Whoever holds rights learns of it, and gives back what is too much.
+            self.tell_holders(&agent);
+            self.decide(&agent, now, wall);
+        }
+    }
+
+    fn tell_holders(&mut self, agent: &AgentName) {
+        let holders: Vec<SessionId> = self
+            .seats
+            .keys()
+            .filter(|session| {
+                let book = self.books.sessions.get(session);
+                book.is_some_and(|book| book.agents.contains(agent))
+            })
+            .copied()
+            .collect();
+        for session in holders {
+            self.owe(session, agent);
+        }
+    }
+}
+
+/// A lease may be used up to its last moment.
+fn just_after(at: LedgerTime) -> LedgerTime {
+    LedgerTime::from_nanos(at.as_nanos().saturating_add(1))
 }

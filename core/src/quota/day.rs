@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Day {
     year: u16,
     month: u8,
-    day: u8,
+    of_month: u8,
 }
 
 /// A month of the Gregorian calendar.
@@ -27,13 +27,17 @@ impl Day {
     pub const FIRST: Self = Self {
         year: 0,
         month: 1,
-        day: 1,
+        of_month: 1,
     };
 
     /// The day, if its parts are within their ranges.
     pub fn new(year: u16, month: u8, day: u8) -> Option<Self> {
         let legal = year <= 9_999 && (1..=12).contains(&month) && (1..=31).contains(&day);
-        legal.then_some(Self { year, month, day })
+        legal.then_some(Self {
+            year,
+            month,
+            of_month: day,
+        })
     }
 
     /// Reads `20261125`.
@@ -52,7 +56,7 @@ impl Day {
         u32::from(self.year)
             .saturating_mul(10_000)
             .saturating_add(u32::from(self.month).saturating_mul(100))
-            .saturating_add(u32::from(self.day))
+            .saturating_add(u32::from(self.of_month))
     }
 
     /// The month it belongs to.
@@ -70,7 +74,7 @@ impl Month {
         Day {
             year: self.year,
             month: self.month,
-            day: 1,
+            of_month: 1,
         }
     }
 
@@ -79,14 +83,14 @@ impl Month {
         Day {
             year: self.year,
             month: self.month,
-            day: 31,
+            of_month: 31,
         }
     }
 }
 
 impl fmt::Display for Day {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
+        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.of_month)
     }
 }
 

@@ -14,8 +14,6 @@ pub struct SessionBook {
     pub proxy: ProxyId,
     /// Which start of it.
     pub incarnation: u64,
-    /// When it began.
-    pub opened: LedgerTime,
     /// The end of its lease.
     pub until: LedgerTime,
     /// Whether it can be granted rights.
@@ -27,16 +25,10 @@ pub struct SessionBook {
 }
 
 impl SessionBook {
-    pub(super) const fn new(
-        proxy: ProxyId,
-        incarnation: u64,
-        opened: LedgerTime,
-        until: LedgerTime,
-    ) -> Self {
+    pub(super) const fn new(proxy: ProxyId, incarnation: u64, until: LedgerTime) -> Self {
         Self {
             proxy,
             incarnation,
-            opened,
             until,
             open: true,
             agents: BTreeSet::new(),

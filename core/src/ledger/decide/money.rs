@@ -1,0 +1,200 @@
+//! Setting money aside, and raising alerts.
+
+use super::Unmet;
+use crate::id::AgentName;
+use crate::ledger::claims::MoneyClaim;
+use crate::ledger::{AgentBooks, AlertPeriod, Books, Entry, Ledger, LedgerTime, Money};
+use crate::quota::{Day, SessionId};
+use crate::time::Wall;
+use crate::units::NanoUsd;
+
+impl MoneyClaim {
+    /// What is set aside for requests under way, of that day's money.
+    pub(super) fn reserved_on(&self, day: Day) -> NanoUsd {
+        if self.day == Some(day) {
+            self.reserved
+        } else {
+            NanoUsd::ZERO
+        }
+    }
+}
+
+impl Ledger {
+    pub(super) fn share_money(
+        &mut self,
+        agent: &AgentName,
+        unmet: &mut Unmet,
+        now: LedgerTime,
+        wall: Wall,
+    ) {
+        let claims: Vec<(SessionId, MoneyClaim)> = match self.claims.get(agent) {
+            Some(claims) if !claims.money.is_empty() => {
+                let (after, before): (Vec<_>, Vec<_>) = claims
+                    .money
+                    .iter()
+                    .partition(|(session, _)| Some(**session) > claims.served);
+                let all = after.into_iter().chain(before);
+                all.map(|(session, claim)| (*session, *claim)).collect()
+            }
+            Some(_) | None => return,
+        };
+        let day = self.today(agent, now, wall);
+        let Some(books) = self.books.agents.get(agent) else {
+            return;
+        };
+        if books.terms.soft || !books.terms.has_budget() {
+            return;
+        }
+        let mut left = left(&self.books, books, day);
+        let interested = u64::try_from(claims.len()).unwrap_or(u64::MAX);
+        for (session, claim) in &claims {
+            let idle = idle(books_of(&self.books, agent), day, *session, claim);
+            let lack = claim.waiting.saturating_sub(idle);
+            if lack.is_zero() {
+                continue;
+            }
+            let given = lack.min(left);
+            // Less than the first of them needs would be of no use to anyone.
+            if idle.saturating_add(given) < claim.first || given.is_zero() {
+                unmet.money.insert(*session);
+                continue;
+            }
+            if given < lack {
+                unmet.money.insert(*session);
+            }
+            self.escrow(*session, agent, day, given, now);
+            left = left.saturating_sub(given);
+        }
+        if !unmet.money.is_empty() {
+            for session in unmet.money.clone() {
+                // They look at how the agent stands and refuse what can never fit.
+                self.owe(session, agent);
+            }
+            return;
+        }
+        for (session, claim) in &claims {
+            let idle = idle(books_of(&self.books, agent), day, *session, claim);
+            let all = claim.waiting.saturating_add(claim.want);
+            let shares = interested.saturating_mul(2).max(2);
+            let most = left.as_nanos().checked_div(shares).unwrap_or(0);
+            let given = all.saturating_sub(idle).min(NanoUsd::from_nanos(most));
+            self.escrow(*session, agent, day, given, now);
+            left = left.saturating_sub(given);
+        }
+    }
+
+    fn escrow(
+        &mut self,
+        session: SessionId,
+        agent: &AgentName,
+        day: Day,
+        amount: NanoUsd,
+        now: LedgerTime,
+    ) {
+        if amount.is_zero() {
+            return;
+        }
+        let booked = self.note(
+            Entry::Escrowed {
+                session,
+                agent: agent.clone(),
+                day,
+                amount,
+            },
+            now,
+        );
+        if booked {
+            if let Some(claims) = self.claims.get_mut(agent) {
+                claims.served = Some(session);
+            }
+            self.owe(session, agent);
+        }
+    }
+
+    /// Raises the alerts that the confirmed spend of a day and its month are due for.
+    pub(in crate::ledger) fn raise_alerts(&mut self, agent: &AgentName, day: Day, now: LedgerTime) {
+        let Some(books) = self.books.agents.get(agent) else {
+            return;
+        };
+        if books.terms.alerts.is_empty() {
+            return;
+        }
+        let month = day.month();
+        let periods = [
+            (
+                AlertPeriod::Day(day),
+                books.terms.daily,
+                spent(books, day, day),
+            ),
+            (
+                AlertPeriod::Month(month),
+                books.terms.monthly,
+                spent(books, month.first_day(), month.last_day()),
+            ),
+        ];
+        let mut due = Vec::new();
+        for (period, limit, spent) in periods {
+            let Some(limit) = limit else { continue };
+            for percent in &books.terms.alerts {
+                let share = u128::from(spent.as_nanos()).saturating_mul(100);
+                let threshold =
+                    u128::from(limit.as_nanos()).saturating_mul(u128::from(percent.get()));
+                if share >= threshold && !books.alerts.contains(&(period, *percent, limit)) {
+                    due.push(Entry::Alert {
+                        agent: agent.clone(),
+                        period,
+                        percent: *percent,
+                        limit,
+                        spent,
+                    });
+                }
+            }
+        }
+        for alert in due {
+            self.note(alert, now);
+        }
+    }
+}
+
+fn books_of<'a>(books: &'a Books, agent: &AgentName) -> Option<&'a AgentBooks> {
+    books.agents.get(agent)
+}
+
+/// What a session has set aside for nothing yet.
+fn idle(books: Option<&AgentBooks>, day: Day, session: SessionId, claim: &MoneyClaim) -> NanoUsd {
+    books
+        .and_then(|books| books.purses.get(&day)?.parts.get(&session))
+        .map(|part| part.held().saturating_sub(claim.reserved_on(day)))
+        .unwrap_or_default()
+}
+
+/// What can still be set aside on a day.
+fn left(books: &Books, agent: &AgentBooks, day: Day) -> NanoUsd {
+    let today = agent.purses.get(&day);
+    let today = today.map(|purse| books.money_of(purse)).unwrap_or_default();
+    let month = agent
+        .month(day.month())
+        .fold(Money::default(), |sum, purse| {
+            sum.plus(&books.money_of(purse))
+        });
+    let of = |limit: Option<NanoUsd>, money: &Money| {
+        limit.map(|limit| limit.saturating_sub(money.committed()))
+    };
+    [
+        of(agent.terms.daily, &today),
+        of(agent.terms.monthly, &month),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+    .unwrap_or_default()
+}
+
+fn spent(books: &AgentBooks, from: Day, to: Day) -> NanoUsd {
+    books
+        .purses
+        .range(from..=to)
+        .fold(NanoUsd::ZERO, |sum, (_, purse)| {
+            sum.saturating_add(purse.spent())
+        })
+}
