@@ -235,6 +235,13 @@ pub const RETRY_FIRST: Duration = Duration::from_millis(100);
 pub const RETRY_LONGEST: Duration = Duration::from_secs(2);
 /// Largest token count believed of a provider's usage report.
 pub const USAGE_TOKENS: u64 = 100_000_000;
+/// Output tokens that a call is taken to come to where neither caller nor policy sets a bound: what
+/// gpt-4o writes at most. Asked for where a provider wants a bound.
+pub const ASSUMED_OUTPUT_TOKENS: u64 = 16_384;
+/// Input tokens that a picture or file is taken to come to which a request names but does not hold.
+pub const LINKED_PART_TOKENS: u64 = 5_000;
+/// Output tokens of a stream that money is reserved for at a time.
+pub const STREAM_RESERVE_TOKENS: u64 = 1_024;
 /// Plans of models one worker keeps.
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.

@@ -7,10 +7,12 @@
 //!   [`Quote::Denied`], not zero.
 //! - What the policy says goes before what the catalogue says.
 
+mod bound;
 mod catalogue;
 mod cost;
 mod quote;
 
+pub use bound::{Bounds, worst_case};
 pub use catalogue::Catalogue;
 pub use cost::{TooDear, cost};
 pub use quote::{Quote, price_of};

@@ -17,6 +17,7 @@
 //! - Memory is bounded by `agix_core::limits`, whatever a provider sends.
 
 mod anthropic;
+mod bounds;
 mod estimate;
 mod neutral;
 mod openai;
@@ -27,6 +28,7 @@ mod splice;
 mod sse;
 mod stream;
 
+pub use bounds::thinks_unseen;
 pub use refused::{Refused, decode_error};
 pub use request::{ChatRequest, EmbeddingsRequest, InvalidRequest};
 pub use simulated::{SimulatedReply, SimulatedStream, simulate, simulate_embeddings};

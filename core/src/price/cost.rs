@@ -6,7 +6,7 @@ use crate::units::{NanoUsd, PicoUsdPerToken, Tokens};
 use crate::usage::Usage;
 
 /// Pico-dollars of one nano-dollar.
-const PICOS_PER_NANO: u128 = 1_000;
+pub(super) const PICOS_PER_NANO: u128 = 1_000;
 
 /// A cost that cannot be counted in nano-dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -23,6 +23,11 @@ use crate::dialect::Finish;
 /// The version of the protocol that requests are written in.
 const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
 
+/// The bound on output that a request to `model` carries, out of the caller's and the policy's.
+pub(super) fn output_bound(model: &str, asked: Option<u64>, policy: Option<u64>) -> u64 {
+    model::Abilities::of(model).output_bound(asked, policy)
+}
+
 /// Why a message ended. A reason that only tools have is none that was asked for.
 fn finish(reason: &str) -> Result<Finish, &'static str> {
     Ok(match reason {

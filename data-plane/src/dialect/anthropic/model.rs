@@ -1,9 +1,7 @@
 //! What each generation of Claude takes. Models of other makers behind the same protocol take
 //! everything, as far as agix knows.
 
-/// Output tokens asked for where neither caller nor policy sets a bound: what gpt-4o writes at most,
-/// so that a caller who left the bound out there gets as much here.
-const USUAL_OUTPUT: u64 = 16_384;
+use agix_core::limits::ASSUMED_OUTPUT_TOKENS;
 
 /// Which of `temperature` and `top_p` a model takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +52,7 @@ impl Abilities {
     /// The bound to ask for, out of the caller's and the policy's.
     pub(super) fn output_bound(self, asked: Option<u64>, policy: Option<u64>) -> u64 {
         let most = policy.or(self.max_output).unwrap_or(u64::MAX);
-        asked.or(policy).unwrap_or(USUAL_OUTPUT).min(most)
+        asked.or(policy).unwrap_or(ASSUMED_OUTPUT_TOKENS).min(most)
     }
 }
 
@@ -120,7 +118,7 @@ mod tests {
         assert_eq!(haiku.output_bound(Some(100_000), None), 4_096);
         assert_eq!(haiku.output_bound(Some(100_000), Some(50_000)), 50_000);
         let opus = Abilities::of("claude-opus-4-6");
-        assert_eq!(opus.output_bound(None, None), USUAL_OUTPUT);
+        assert_eq!(opus.output_bound(None, None), ASSUMED_OUTPUT_TOKENS);
         assert_eq!(opus.output_bound(None, Some(1_000)), 1_000);
         assert_eq!(
             Abilities::of("kimi-k2").output_bound(Some(99_999), None),
