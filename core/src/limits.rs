@@ -321,3 +321,19 @@ pub const USAGE_UNLISTED: usize = 4_096;
 pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(5);
 /// How long a closed session is remembered, for what its proxy may still say of it.
 pub const SESSION_MEMORY: Duration = Duration::from_hours(7 * 24);
+/// How long what a proxy knows of an agent's spend is good for a refusal.
+pub const STANDING_TIME: Duration = Duration::from_secs(1);
+/// How long the ledger must have been away before it counts as an outage.
+pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
+/// How long requests are let through without the ledger, where the policy allows it.
+pub const OUTAGE_ALLOWED_TIME: Duration = Duration::from_mins(5);
+/// What they may cost at one proxy: one part in so many of the agent's smallest budget.
+pub const OUTAGE_ALLOWED_SHARE: u64 = 20;
+/// Silence after which a proxy takes its ledger for dead.
+pub const LEDGER_SILENCE: Duration = Duration::from_secs(6);
+/// Longest pause before a proxy connects to the ledger again.
+pub const LEDGER_RECONNECT_LONGEST: Duration = Duration::from_secs(1);
+/// Pause between two reports for waiting requests.
+pub const WAITING_REPORT_INTERVAL: Duration = Duration::from_millis(100);
+/// Pause after which idle rights beyond the demand are given back.
+pub const IDLE_TIME: Duration = Duration::from_secs(1);

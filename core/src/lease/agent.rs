@@ -1,0 +1,607 @@
+//! One agent at one proxy.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::money::Money;
+use super::parked::{Parked, WaiterId, Wish};
+use super::past::{Past, UsageBook};
+use super::pool::Pool;
+use super::session::Link;
+use super::ticket::{Need, Reserved, Ticket};
+use crate::id::{AgentName, ModelName};
+use crate::limits::{
+    OUTAGE_ALLOWED_SHARE, OUTAGE_ALLOWED_TIME, OUTAGE_GRACE, PARKED_REQUESTS, STANDING_TIME,
+};
+use crate::policy::OnOutage;
+use crate::quota::{Denial, Limit, PeriodStanding, SessionId, Standing, Terms};
+use crate::time::Mono;
+use crate::units::NanoUsd;
+use crate::usage::UsageTotals;
+
+/// What limits an agent at a proxy.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Rules {
+    /// The limits.
+    pub terms: Terms,
+    /// What holds for requests and tokens when the ledger cannot be asked.
+    pub rates_on_outage: OnOutage,
+    /// What holds for money.
+    pub money_on_outage: OnOutage,
+}
+
+/// Whether a request may begin.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It may.
+    Granted(Ticket),
+    /// It waits; [`super::Decided`] says how it ends.
+    Parked(WaiterId),
+    /// It may not.
+    Refused(Refused),
+}
+
+/// Whether more money was set aside.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// It was; it belongs into the ticket.
+    Held(Reserved),
+    /// It waits.
+    Parked(WaiterId),
+    /// It was not.
+    Refused(Refused),
+}
+
+/// Why a request may not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Refused {
+    /// A limit on requests or tokens is used up.
+    Limit {
+        /// Which one.
+        limit: Limit,
+        /// How much it allows.
+        allows: u64,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// A budget leaves no room.
+    Budget {
+        /// Whether it is the month's; else the day's.
+        monthly: bool,
+        /// How it stands.
+        standing: PeriodStanding,
+        /// Whether it would fit if calls under way came out cheaper.
+        busy: bool,
+    },
+    /// The ledger cannot be asked.
+    Undecided,
+    /// Too many requests are waiting.
+    Crowded,
+}
+
+/// The state of one agent.
+#[derive(Debug)]
+pub struct Agent {
+    pub(super) name: AgentName,
+    pub(super) rules: Rules,
+    pub(super) session: Option<SessionId>,
+    pub(super) requests: Pool,
+    pub(super) tokens: Pool,
+    pub(super) slots: Pool,
+    pub(super) money: Money,
+    pub(super) past: Past,
+    pub(super) usage: UsageBook,
+    pub(super) parked: VecDeque<Parked>,
+    pub(super) waiters: u64,
+    pub(super) denied: Option<Denied>,
+    pub(super) recall_seen: u64,
+    pub(super) pressed_until: Mono,
+    pub(super) reported: Option<Mono>,
+    /// Whether the ledger should hear at once.
+    pub(super) urgent: bool,
+    /// Whether something happened that was not reported.
+    pub(super) dirty: bool,
+    /// Spent without the ledger's word since it was last heard.
+    unbounded: NanoUsd,
+}
+
+/// A denial, for as long as it holds.
+#[derive(Debug)]
+pub(super) struct Denied {
+    limit: Limit,
+    allows: u64,
+    again: Mono,
+    releases: Vec<Mono>,
+    told: usize,
+    /// For tokens: requests for less are not meant.
+    tokens: u64,
+}
+
+impl Agent {
+    /// An agent that holds nothing.
+    pub fn new(name: AgentName, rules: Rules) -> Self {
+        Self {
+            name,
+            rules,
+            session: None,
+            requests: Pool::default(),
+            tokens: Pool::default(),
+            slots: Pool::default(),
+            money: Money::default(),
+            past: Past::default(),
+            usage: UsageBook::default(),
+            parked: VecDeque::new(),
+            waiters: 0,
+            denied: None,
+            recall_seen: 0,
+            pressed_until: Mono::default(),
+            reported: None,
+            urgent: false,
+            dirty: false,
+            unbounded: NanoUsd::ZERO,
+        }
+    }
+
+    /// The agent.
+    pub const fn name(&self) -> &AgentName {
+        &self.name
+    }
+
+    /// Puts other limits in force. What is held and was used stays as it is.
+    pub fn set_rules(&mut self, rules: Rules) {
+        if self.rules != rules {
+            self.rules = rules;
+            self.denied = None;
+            self.money.standing = None;
+            self.urgent |= !self.parked.is_empty();
+        }
+    }
+
+    /// The limits in force.
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Asks for a request to begin. Everything it needs is taken, or nothing.
+    pub fn admit(&mut self, need: Need, link: &Link, now: Mono) -> Admission {
+        self.follow(link);
+        self.note_demand(need, now);
+        if self.parked.is_empty()
+            && let Some(ticket) = self.take(need, link, now)
+        {
+            return Admission::Granted(ticket);
+        }
+        if let Some(refused) = self.known_refusal(Wish::Begin(need), now) {
+            return Admission::Refused(refused);
+        }
+        if self.is_away(link, now) {
+            let lacks_money = self.lacks_only_money(need);
+            match self.on_outage(lacks_money) {
+                OnOutage::Held if !self.is_away_for(OUTAGE_GRACE, link, now) => {}
+                OnOutage::Allow => {
+                    if let Some(ticket) = self.let_through(need, link, now) {
+                        return Admission::Granted(ticket);
+                    }
+                    return Admission::Refused(Refused::Undecided);
+                }
+                OnOutage::Deny | OnOutage::Held => return Admission::Refused(Refused::Undecided),
+            }
+        }
+        match self.park(Wish::Begin(need), now) {
+            Some(waiter) => Admission::Parked(waiter),
+            None => Admission::Refused(Refused::Crowded),
+        }
+    }
+
+    /// Sets more money aside for a request that runs.
+    pub fn reserve(&mut self, amount: NanoUsd, link: &Link, now: Mono) -> Reservation {
+        self.follow(link);
+        if self.parked.is_empty()
+            && let Some(reserved) = self.set_aside(amount, link, now)
+        {
+            return Reservation::Held(reserved);
+        }
+        if let Some(refused) = self.known_refusal(Wish::Reserve(amount), now) {
+            return Reservation::Refused(refused);
+        }
+        if self.is_away_for(OUTAGE_GRACE, link, now)
+            && self.rules.money_on_outage != OnOutage::Allow
+        {
+            return Reservation::Refused(Refused::Undecided);
+        }
+        match self.park(Wish::Reserve(amount), now) {
+            Some(waiter) => Reservation::Parked(waiter),
+            None => Reservation::Refused(Refused::Crowded),
+        }
+    }
+
+    /// Books what an attempt cost, against what the ticket has set aside. Never refused.
+    pub fn spend(&mut self, ticket: &mut Ticket, cost: NanoUsd, now: Mono) {
+        if !self.rules.terms.has_budget() && ticket.first.is_none() {
+            return;
+        }
+        self.dirty = true;
+        self.urgent |= self.is_pressed(now);
+        let mut left = cost;
+        let mut last = None;
+        for part in ticket.first.iter_mut().chain(&mut ticket.more) {
+            let paid = part.amount.min(left);
+            left = left.saturating_sub(paid);
+            part.amount = part.amount.saturating_sub(paid);
+            last = Some((part.session, part.day));
+            settle(
+                &mut self.money,
+                &mut self.past,
+                self.session,
+                *part,
+                paid,
+                paid,
+            );
+        }
+        if left.is_zero() {
+            return;
+        }
+        // What was not set aside is spent all the same, and is debt.
+        let day = last.map(|(_, day)| day).or(ticket.day);
+        if let Some(day) = day {
+            let part = Reserved {
+                session: last.map_or(self.session, |(session, _)| session),
+                day,
+                amount: NanoUsd::ZERO,
+            };
+            settle(
+                &mut self.money,
+                &mut self.past,
+                self.session,
+                part,
+                NanoUsd::ZERO,
+                left,
+            );
+        }
+    }
+
+    /// Frees what a ticket has set aside beyond `keep`.
+    pub fn free(&mut self, ticket: &mut Ticket, keep: NanoUsd, now: Mono) {
+        let mut kept = keep;
+        for part in ticket.first.iter_mut().chain(&mut ticket.more) {
+            let stays = part.amount.min(kept);
+            kept = kept.saturating_sub(stays);
+            let freed = part.amount.saturating_sub(stays);
+            part.amount = stays;
+            settle(
+                &mut self.money,
+                &mut self.past,
+                self.session,
+                *part,
+                freed,
+                NanoUsd::ZERO,
+            );
+        }
+        self.dirty = true;
+        self.urgent |= self.is_pressed(now);
+    }
+
+    /// Frees money that was set aside and belongs to no ticket.
+    pub fn hand_back(&mut self, part: Reserved, now: Mono) {
+        settle(
+            &mut self.money,
+            &mut self.past,
+            self.session,
+            part,
+            part.amount,
+            NanoUsd::ZERO,
+        );
+        self.dirty = true;
+        self.urgent |= self.is_pressed(now);
+    }
+
+    /// A request has ended and took so many tokens: its place and what it set aside are free.
+    pub fn finish(&mut self, mut ticket: Ticket, tokens: u64, now: Mono) {
+        self.free(&mut ticket, NanoUsd::ZERO, now);
+        if ticket.session != self.session {
+            return;
+        }
+        self.tokens.release(ticket.tokens);
+        if self.rules.terms.tokens_per_minute.is_some() {
+            self.tokens.consume(tokens, now);
+        }
+        if ticket.slot {
+            self.slots.release(1);
+        }
+    }
+
+    /// Counts usage of a model.
+    pub fn count(&mut self, model: &ModelName, ticket: &Ticket, totals: &UsageTotals) {
+        self.usage.count(self.session, model, ticket.day, totals);
+        self.dirty = true;
+    }
+
+    /// A waiting request is no more.
+    pub fn cancel(&mut self, waiter: WaiterId) {
+        self.parked.retain(|parked| parked.id != waiter);
+    }
+
+    /// How the agent stands in the fleet, with what was spent here since.
+    pub fn standing(&self) -> Option<Standing> {
+        let (mut standing, _) = self.money.standing?;
+        let (today, _) = self.money.today?;
+        if let Some(day) = &mut standing.day {
+            let here = self.money.unconfirmed(|day| day == today);
+            day.spent = day.spent.saturating_add(here);
+        }
+        if let Some(month) = &mut standing.month {
+            let here = self.money.unconfirmed(|day| day.month() == today.month());
+            month.spent = month.spent.saturating_add(here);
+        }
+        Some(standing)
+    }
+
+    /// Permits at hand, for headers.
+    pub const fn idle_requests(&self) -> u64 {
+        self.requests.idle()
+    }
+
+    /// Requests waiting.
+    pub fn waiting(&self) -> usize {
+        self.parked.len()
+    }
+
+    /// Goes over to the proxy's session, if it has a new one.
+    pub(super) fn follow(&mut self, link: &Link) {
+        let Some(session) = link.session else { return };
+        if self.session == Some(session) {
+            return;
+        }
+        if let Some(old) = self.session {
+            for (day, purse) in std::mem::take(&mut self.money.purses) {
+                self.past.take(old, day, &purse);
+            }
+        }
+        self.usage.begin(session);
+        self.past.repeat();
+        self.session = Some(session);
+        self.requests.begin();
+        self.tokens.begin();
+        self.slots.begin();
+        self.money.today = None;
+        self.denied = None;
+        self.recall_seen = 0;
+        self.dirty = true;
+        self.urgent |= !self.parked.is_empty();
+    }
+
+    /// Takes everything a request needs, if all of it is at hand.
+    pub(super) fn take(&mut self, need: Need, link: &Link, now: Mono) -> Option<Ticket> {
+        let terms = &self.rules.terms;
+        let (requests, tokens) = (terms.counts_requests(), terms.tokens_per_minute.is_some());
+        let (slots, budget, soft) = (
+            terms.max_concurrent.is_some(),
+            terms.has_budget(),
+            terms.soft,
+        );
+        if !(requests || tokens || slots || budget) {
+            return Some(Ticket::free());
+        }
+        let lasts = link.is_usable(now) && link.session == self.session;
+        let has_rights = (!requests || self.requests.idle() > 0)
+            && (!tokens || self.tokens.idle() >= need.tokens)
+            && (!slots || self.slots.idle() > 0);
+        if !lasts || !has_rights {
+            return None;
+        }
+        let mut ticket = Ticket {
+            session: self.session,
+            ..Ticket::free()
+        };
+        if budget {
+            let today = self.money.today(now)?;
+            ticket.day = Some(today);
+            if soft {
+                let known = self.money.standing.is_some();
+                if !known || self.money.passed(now).is_some() {
+                    return None;
+                }
+            } else {
+                if self.money.idle(now) < need.money {
+                    return None;
+                }
+                ticket.first = self.money.reserve(self.session, need.money, now);
+            }
+        }
+        if requests {
+            self.requests.consume(1, now);
+            self.dirty = true;
+        }
+        if tokens {
+            self.tokens.reserve(need.tokens);
+            ticket.tokens = need.tokens;
+        }
+        if slots {
+            self.slots.reserve(1);
+            ticket.slot = true;
+        }
+        Some(ticket)
+    }
+
+    /// Sets money aside, if it is at hand.
+    pub(super) fn set_aside(
+        &mut self,
+        amount: NanoUsd,
+        link: &Link,
+        now: Mono,
+    ) -> Option<Reserved> {
+        let lasts = link.is_usable(now) && link.session == self.session;
+        if !lasts || (!self.rules.terms.soft && self.money.idle(now) < amount) {
+            return None;
+        }
+        let amount = if self.rules.terms.soft {
+            NanoUsd::ZERO
+        } else {
+            amount
+        };
+        self.money.reserve(self.session, amount, now)
+    }
+
+    /// Why it is known without asking that a wish cannot be met.
+    pub(super) fn known_refusal(&mut self, wish: Wish, now: Mono) -> Option<Refused> {
+        if let (Wish::Begin(need), Some(denied)) = (wish, &mut self.denied)
+            && now < denied.again
+        {
+            let lacks = match denied.limit {
+                Limit::RequestsPerMinute | Limit::RequestsPerHour => self.requests.idle() == 0,
+                Limit::TokensPerMinute => {
+                    need.tokens >= denied.tokens && self.tokens.idle() < need.tokens
+                }
+                Limit::Concurrent => self.slots.idle() == 0,
+            };
+            if lacks {
+                return Some(denied.refuse(now));
+            }
+        }
+        let (_, as_of) = self.money.standing?;
+        let is_fresh = now.since(as_of) < STANDING_TIME;
+        if self.rules.terms.soft {
+            let (monthly, standing) = self.money.passed(now).filter(|_| is_fresh)?;
+            return Some(Refused::Budget {
+                monthly,
+                standing,
+                busy: false,
+            });
+        }
+        if wish.money() <= self.money.idle(now) {
+            return None;
+        }
+        let (monthly, standing) = self.money.exhausted(wish.money()).filter(|_| is_fresh)?;
+        Some(Refused::Budget {
+            monthly,
+            standing,
+            busy: false,
+        })
+    }
+
+    pub(super) fn deny(&mut self, denial: &Denial, now: Mono) {
+        let tokens = self.parked.iter().map(|it| it.wish.tokens()).min();
+        self.denied = Some(Denied {
+            limit: denial.limit,
+            allows: denial.allows,
+            again: now.after(denial.again),
+            releases: denial.releases.iter().map(|at| now.after(*at)).collect(),
+            told: 0,
+            tokens: tokens.unwrap_or(0),
+        });
+    }
+
+    pub(super) fn is_pressed(&self, now: Mono) -> bool {
+        now < self.pressed_until
+    }
+
+    pub(super) fn on_outage(&self, lacks_only_money: bool) -> OnOutage {
+        if lacks_only_money {
+            self.rules.money_on_outage
+        } else {
+            self.rules.rates_on_outage
+        }
+    }
+
+    pub(super) fn lacks_only_money(&self, need: Need) -> bool {
+        let terms = &self.rules.terms;
+        terms.has_budget()
+            && (!terms.counts_requests() || self.requests.idle() > 0)
+            && (terms.tokens_per_minute.is_none() || self.tokens.idle() >= need.tokens)
+            && (terms.max_concurrent.is_none() || self.slots.idle() > 0)
+            || !(terms.counts_requests()
+                || terms.tokens_per_minute.is_some()
+                || terms.max_concurrent.is_some())
+    }
+
+    fn is_away(&self, link: &Link, now: Mono) -> bool {
+        !link.up || !link.is_usable(now)
+    }
+
+    pub(super) fn is_away_for(&self, span: Duration, link: &Link, now: Mono) -> bool {
+        !link.up && now.since(link.since) >= span
+    }
+
+    /// Lets a request begin without the ledger's word: for a bounded time and at a bounded cost.
+    fn let_through(&mut self, need: Need, link: &Link, now: Mono) -> Option<Ticket> {
+        if now.since(link.since) > OUTAGE_ALLOWED_TIME {
+            return None;
+        }
+        let terms = &self.rules.terms;
+        let mut day = None;
+        if terms.has_budget() {
+            let limit = terms.daily.into_iter().chain(terms.monthly).min()?;
+            let most = limit.as_nanos().checked_div(OUTAGE_ALLOWED_SHARE)?;
+            let sum = self.unbounded.saturating_add(need.money);
+            if sum.as_nanos() > most {
+                return None;
+            }
+            day = Some(self.money.today?.0);
+            self.unbounded = sum;
+        }
+        if terms.counts_requests() {
+            self.requests.consume(1, now);
+        }
+        self.dirty = true;
+        Some(Ticket {
+            session: self.session,
+            day,
+            unbounded: true,
+            ..Ticket::free()
+        })
+    }
+
+    /// The ledger was heard: what is let through without it begins at nothing again.
+    pub(super) const fn heard(&mut self) {
+        self.unbounded = NanoUsd::ZERO;
+    }
+
+    fn note_demand(&mut self, need: Need, now: Mono) {
+        self.requests.demand.add(1, now);
+        self.tokens.demand.add(need.tokens, now);
+    }
+
+    fn park(&mut self, wish: Wish, now: Mono) -> Option<WaiterId> {
+        if self.parked.len() >= PARKED_REQUESTS {
+            return None;
+        }
+        self.waiters = self.waiters.saturating_add(1);
+        let id = WaiterId(self.waiters);
+        self.parked.push_back(Parked {
+            id,
+            wish,
+            since: now,
+        });
+        self.urgent = true;
+        Some(id)
+    }
+}
+
+impl Denied {
+    /// The refusal of one more request, told another release than the one before.
+    fn refuse(&mut self, now: Mono) -> Refused {
+        let place = self.told.checked_rem(self.releases.len()).unwrap_or(0);
+        self.told = self.told.wrapping_add(1);
+        let at = self.releases.get(place).copied().unwrap_or(self.again);
+        Refused::Limit {
+            limit: self.limit,
+            allows: self.allows,
+            retry_after: at.max(self.again).since(now),
+        }
+    }
+}
+
+/// Books a part of a ticket where it belongs: in the present session or in a closed one.
+fn settle(
+    money: &mut Money,
+    past: &mut Past,
+    current: Option<SessionId>,
+    part: Reserved,
+    freed: NanoUsd,
+    spent: NanoUsd,
+) {
+    match part.session {
+        Some(session) if part.session != current => past.settle(session, part.day, freed, spent),
+        Some(_) | None => money.settle(part.day, freed, spent),
+    }
+}

@@ -1,0 +1,179 @@
+//! What closed sessions still have to settle, and what models were used.
+
+use std::collections::BTreeMap;
+
+use super::money::Purse;
+use crate::id::{AgentName, ModelName};
+use crate::quota::{Day, PastReport, SessionId, UsageReport};
+use crate::units::NanoUsd;
+use crate::usage::UsageTotals;
+
+/// Money of closed sessions.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Past {
+    purses: BTreeMap<(SessionId, Day), PastPurse>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct PastPurse {
+    spent: NanoUsd,
+    reserved: NanoUsd,
+    /// The report that told the present state.
+    told: Option<u64>,
+}
+
+impl Past {
+    /// Takes a purse over whose session was closed.
+    pub(super) fn take(&mut self, session: SessionId, day: Day, purse: &Purse) {
+        let past = PastPurse {
+            spent: purse.spent,
+            reserved: purse.reserved,
+            told: None,
+        };
+        self.purses.insert((session, day), past);
+    }
+
+    pub(super) fn settle(
+        &mut self,
+        session: SessionId,
+        day: Day,
+        reserved: NanoUsd,
+        spent: NanoUsd,
+    ) {
+        let past = self.purses.entry((session, day)).or_default();
+        past.reserved = past.reserved.saturating_sub(reserved);
+        past.spent = past.spent.saturating_add(spent);
+        past.told = None;
+    }
+
+    pub(super) fn is_untold(&self) -> bool {
+        self.purses.values().any(|past| past.told.is_none())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.purses.is_empty()
+    }
+
+    /// What is to be told in report `number`.
+    pub(super) fn report(&mut self, agent: &AgentName, number: u64) -> Vec<PastReport> {
+        let untold = self
+            .purses
+            .iter_mut()
+            .filter(|(_, past)| past.told.is_none());
+        untold
+            .map(|((session, day), past)| {
+                past.told = Some(number);
+                PastReport {
+                    session: *session,
+                    agent: agent.clone(),
+                    day: *day,
+                    spent: past.spent,
+                    last: past.reserved.is_zero(),
+                    estimated: false,
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn confirm(&mut self, number: u64) {
+        self.purses.retain(|_, past| {
+            let known = past.told.is_some_and(|told| told <= number);
+            !(known && past.reserved.is_zero())
+        });
+    }
+
+    /// Whatever was told and not confirmed is told again.
+    pub(super) fn repeat(&mut self) {
+        for past in self.purses.values_mut() {
+            past.told = None;
+        }
+    }
+}
+
+/// Usage by session, model and day.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UsageBook {
+    rows: BTreeMap<(Option<SessionId>, ModelName, Option<Day>), Row>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Row {
+    totals: UsageTotals,
+    told: Option<u64>,
+    confirmed: bool,
+}
+
+impl UsageBook {
+    pub(super) fn count(
+        &mut self,
+        session: Option<SessionId>,
+        model: &ModelName,
+        day: Option<Day>,
+        more: &UsageTotals,
+    ) {
+        let row = self.rows.entry((session, model.clone(), day)).or_default();
+        row.totals = row.totals.plus(more);
+        row.told = None;
+        row.confirmed = false;
+    }
+
+    /// A new session begins: rows that were counted without one are its own, confirmed ones are
+    /// done with.
+    pub(super) fn begin(&mut self, session: SessionId) {
+        let rows = std::mem::take(&mut self.rows);
+        for ((of, model, day), row) in rows {
+            if row.confirmed && of != Some(session) {
+                continue;
+            }
+            let row = Row { told: None, ..row };
+            self.rows.insert((of.or(Some(session)), model, day), row);
+        }
+    }
+
+    pub(super) fn is_untold(&self) -> bool {
+        self.rows
+            .iter()
+            .any(|((session, ..), row)| session.is_some() && row.told.is_none() && !row.confirmed)
+    }
+
+    pub(super) fn report(&mut self, agent: &AgentName, number: u64) -> Vec<UsageReport> {
+        let untold = self
+            .rows
+            .iter_mut()
+            .filter(|(_, row)| row.told.is_none() && !row.confirmed);
+        untold
+            .filter_map(|((session, model, day), row)| {
+                let session = (*session)?;
+                row.told = Some(number);
+                Some(UsageReport {
+                    session,
+                    agent: agent.clone(),
+                    model: model.clone(),
+                    day: *day,
+                    totals: row.totals,
+                })
+            })
+            .collect()
+    }
+
+    pub(super) fn confirm(&mut self, number: u64, current: Option<SessionId>) {
+        for row in self.rows.values_mut() {
+            row.confirmed |= row.told.is_some_and(|told| told <= number);
+        }
+        self.rows
+            .retain(|(session, ..), row| *session == current || !row.confirmed);
+    }
+
+    pub(super) fn repeat(&mut self) {
+        for row in self.rows.values_mut() {
+            if !row.confirmed {
+                row.told = None;
+            }
+        }
+    }
+
+    /// Whether everything counted is in the books.
+    pub(super) fn is_settled(&self) -> bool {
+        self.rows.values().all(|row| row.confirmed)
+    }
+}

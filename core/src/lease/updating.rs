@@ -1,0 +1,172 @@
+//! What the ledger's word changes: rights at hand, and waiting requests that are decided.
+
+use super::agent::{Agent, Refused};
+use super::parked::{Decided, Outcome, Parked, Wish};
+use super::session::Link;
+use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME};
+use crate::policy::OnOutage;
+use crate::quota::{AgentUpdate, SessionId};
+use crate::time::Mono;
+use crate::units::NanoUsd;
+
+impl Agent {
+    /// Takes in what the ledger says of the agent in `session`, and decides who waited for it.
+    pub fn update(
+        &mut self,
+        session: SessionId,
+        update: &AgentUpdate,
+        link: &Link,
+        now: Mono,
+    ) -> Vec<Decided> {
+        self.follow(link);
+        if self.session != Some(session) {
+            return Vec::new();
+        }
+        self.heard();
+        let AgentUpdate {
+            agent: _,
+            requests,
+            tokens,
+            slots,
+            money,
+            recall,
+        } = update;
+        for (pool, told) in [
+            (&mut self.requests, requests),
+            (&mut self.tokens, tokens),
+            (&mut self.slots, slots),
+        ] {
+            if let Some(told) = told {
+                pool.update(told);
+            }
+        }
+        if let Some(told) = money {
+            self.money.update(told, now);
+        }
+        let denials = [requests, tokens, slots].into_iter().flatten();
+        for denial in denials.filter_map(|told| told.denial.as_ref()) {
+            self.deny(denial, now);
+        }
+        let decided = self.serve(link, now);
+        if *recall > self.recall_seen {
+            self.recall_seen = *recall;
+            self.follow_recall(now);
+        }
+        decided
+    }
+
+    /// Takes in that reports up to `number` are in the books.
+    pub fn confirm(&mut self, number: u64) {
+        self.past.confirm(number);
+        self.usage.confirm(number, self.session);
+    }
+
+    /// When [`Agent::handle_timeout`] is due: somebody has waited long enough.
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        self.parked
+            .front()
+            .map(|first| first.since.after(ADMISSION_WAIT))
+            .map(|at| match self.reported {
+                // Those who wait for money are looked at as often as the ledger is asked.
+                Some(reported) => at.max(reported),
+                None => at,
+            })
+    }
+
+    /// Decides who has waited long enough.
+    pub fn handle_timeout(&mut self, link: &Link, now: Mono) -> Vec<Decided> {
+        let mut decided = self.serve(link, now);
+        let waiting: Vec<Parked> = self.parked.drain(..).collect();
+        for parked in waiting {
+            match self.overdue(&parked, link, now) {
+                Some(refused) => decided.push(Decided {
+                    waiter: parked.id,
+                    outcome: Outcome::Refused(refused),
+                }),
+                None => self.parked.push_back(parked),
+            }
+        }
+        decided
+    }
+
+    /// Serves those who wait, in order, as far as what is at hand goes.
+    fn serve(&mut self, link: &Link, now: Mono) -> Vec<Decided> {
+        let mut decided = Vec::new();
+        while let Some(first) = self.parked.front().copied() {
+            let outcome = match first.wish {
+                Wish::Begin(need) => self.take(need, link, now).map(Outcome::Admitted),
+                Wish::Reserve(amount) => self.set_aside(amount, link, now).map(Outcome::Reserved),
+            };
+            let refusal = || self.known_refusal(first.wish, now).map(Outcome::Refused);
+            let Some(outcome) = outcome.or_else(refusal) else {
+                break;
+            };
+            self.parked.pop_front();
+            decided.push(Decided {
+                waiter: first.id,
+                outcome,
+            });
+        }
+        decided
+    }
+
+    /// Why one who waits has waited long enough.
+    fn overdue(&self, parked: &Parked, link: &Link, now: Mono) -> Option<Refused> {
+        let waited = now.since(parked.since);
+        if waited < ADMISSION_WAIT {
+            return None;
+        }
+        let lacks_only_money = match parked.wish {
+            Wish::Begin(need) => self.lacks_only_money(need),
+            Wish::Reserve(_) => true,
+        };
+        if !link.up || !link.is_usable(now) || !lacks_only_money {
+            return Some(Refused::Undecided);
+        }
+        if waited < BUDGET_WAIT {
+            return None;
+        }
+        // What is set aside for calls under way did not come back in time.
+        let (standing, _) = self.money.standing?;
+        let day = standing.day.map(|standing| (false, standing));
+        let month = standing.month.map(|standing| (true, standing));
+        let scarcest = day
+            .into_iter()
+            .chain(month)
+            .min_by_key(|(_, period)| period.room().saturating_sub(period.held));
+        Some(match scarcest {
+            Some((monthly, standing)) => Refused::Budget {
+                monthly,
+                standing,
+                busy: true,
+            },
+            None => Refused::Undecided,
+        })
+    }
+
+    /// Gives back everything nobody here waits for.
+    fn follow_recall(&mut self, now: Mono) {
+        self.pressed_until = now.after(PRESSED_TIME);
+        self.urgent = true;
+        let waiting = u64::try_from(self.parked.len()).unwrap_or(u64::MAX);
+        for pool in [&mut self.requests, &mut self.slots] {
+            pool.give_back(pool.idle().saturating_sub(waiting));
+        }
+        let tokens = self
+            .parked
+            .iter()
+            .fold(0_u64, |sum, it| sum.saturating_add(it.wish.tokens()));
+        self.tokens
+            .give_back(self.tokens.idle().saturating_sub(tokens));
+        let money = self
+            .parked
+            .iter()
+            .fold(NanoUsd::ZERO, |sum, it| sum.saturating_add(it.wish.money()));
+        self.money.give_back(true, money, now);
+    }
+
+    /// What holds for the agent when the ledger is away.
+    pub const fn outage_rules(&self) -> (OnOutage, OnOutage) {
+        (self.rules.rates_on_outage, self.rules.money_on_outage)
+    }
+}
