@@ -7,6 +7,7 @@
 //! | [`clock`] | the only reader of clocks |
 //! | [`store`] | a revisioned key-value store: its contract and its backends |
 //! | [`repository`] | the revisions of the policy, in a store |
+//! | [`ledger`] | the log of rights and money, in a store |
 //! | [`fleet`] | the proxies, from what their streams say |
 //! | `grpc` | the services: administration, policy streams, the fleet |
 //!
@@ -19,6 +20,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod fleet;
+pub mod ledger;
 pub mod repository;
 pub mod store;
 

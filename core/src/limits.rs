@@ -309,6 +309,8 @@ pub const REPORT_AGENTS: usize = 512;
 pub const REPORT_PURSES: usize = 40;
 /// Usage rows and past purses of one report.
 pub const REPORT_ROWS: usize = 1_024;
+/// Length from which a batch of the log is stored compressed, in bytes.
+pub const LOG_COMPRESSED_BYTES: usize = 1_024;
 /// Ids of corrections remembered, to know a repetition.
 pub const ADJUSTMENTS: usize = 10_000;
 /// Days whose money can still be settled.
