@@ -23,8 +23,6 @@ mod session;
 mod ticket;
 mod updating;
 
-#[cfg(test)]
-mod tests;
 
 pub use agent::{Admission, Agent, Refused, Reservation, Rules};
 pub use parked::{Decided, Outcome, WaiterId};

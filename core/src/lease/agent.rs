@@ -174,10 +174,10 @@ impl Agent {
         if let Some(refused) = self.known_refusal(Wish::Begin(need), now) {
             return Admission::Refused(refused);
         }
-        if self.is_away(link, now) {
+        if !link.up || !link.is_usable(now) {
             let lacks_money = self.lacks_only_money(need);
             match self.on_outage(lacks_money) {
-                OnOutage::Held if !self.is_away_for(OUTAGE_GRACE, link, now) => {}
+                OnOutage::Held if !link.is_away_for(OUTAGE_GRACE, now) => {}
                 OnOutage::Allow => {
                     if let Some(ticket) = self.let_through(need, link, now) {
                         return Admission::Granted(ticket);
@@ -204,9 +204,7 @@ impl Agent {
         if let Some(refused) = self.known_refusal(Wish::Reserve(amount), now) {
             return Reservation::Refused(refused);
         }
-        if self.is_away_for(OUTAGE_GRACE, link, now)
-            && self.rules.money_on_outage != OnOutage::Allow
-        {
+        if link.is_away_for(OUTAGE_GRACE, now) && self.rules.money_on_outage != OnOutage::Allow {
             return Reservation::Refused(Refused::Undecided);
         }
         match self.park(Wish::Reserve(amount), now) {
@@ -397,7 +395,9 @@ impl Agent {
             let today = self.money.today(now)?;
             ticket.day = Some(today);
             if soft {
-                let known = self.money.standing.is_some();
+                // What others spend is learnt by asking; with traffic that is done all the time.
+                let fresh = |(_, as_of): (Standing, Mono)| now.since(as_of) < STANDING_TIME;
+                let known = self.money.standing.is_some_and(fresh);
                 if !known || self.money.passed(now).is_some() {
                     return None;
                 }
@@ -418,6 +418,7 @@ impl Agent {
         }
         if slots {
             self.slots.reserve(1);
+            self.slots.note_level(now);
             ticket.slot = true;
         }
         Some(ticket)
@@ -512,14 +513,6 @@ impl Agent {
             || !(terms.counts_requests()
                 || terms.tokens_per_minute.is_some()
                 || terms.max_concurrent.is_some())
-    }
-
-    fn is_away(&self, link: &Link, now: Mono) -> bool {
-        !link.up || !link.is_usable(now)
-    }
-
-    pub(super) fn is_away_for(&self, span: Duration, link: &Link, now: Mono) -> bool {
-        !link.up && now.since(link.since) >= span
     }
 
     /// Lets a request begin without the ledger's word: for a bounded time and at a bounded cost.

@@ -52,6 +52,11 @@ impl Pool {
         self.reserved = self.reserved.saturating_add(count);
     }
 
+    /// Notes how much is set aside, as what may be wanted again.
+    pub(super) fn note_level(&mut self, now: Mono) {
+        self.demand.raise(self.reserved, now);
+    }
+
     /// Frees what was set aside.
     pub(super) const fn release(&mut self, count: u64) {
         self.reserved = self.reserved.saturating_sub(count);

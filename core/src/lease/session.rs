@@ -353,6 +353,11 @@ impl Link {
     pub fn is_usable(&self, now: Mono) -> bool {
         self.session.is_some() && now < self.until
     }
+
+    /// Whether the ledger has been out of reach for so long.
+    pub fn is_away_for(&self, span: Duration, now: Mono) -> bool {
+        !self.up && now.since(self.since) >= span
+    }
 }
 
 /// When the lease ends that a message sent at `sent` began: early enough for both clocks.

@@ -11,9 +11,10 @@ mod share;
 use std::collections::BTreeSet;
 
 use crate::id::AgentName;
-use crate::ledger::{Ledger, LedgerTime};
+use crate::ledger::{Holding, Ledger, LedgerTime};
 use crate::limits::{PUSH_INTERVAL, RECALL_PAUSE, RECALL_TIME};
 use crate::quota::{Pool, SessionId};
+use crate::rate::Cooling;
 use crate::time::Wall;
 
 /// Sessions whose waiting requests got nothing, by kind of right.
@@ -86,9 +87,13 @@ impl Ledger {
             recall.over = now;
             recall.deadline = now;
         }
-        let paused = recall.number > 0 && recall.over.after(RECALL_PAUSE) > now;
-        if holders.is_empty() || paused {
+        if holders.is_empty() {
             return false;
+        }
+        let next = recall.over.after(RECALL_PAUSE);
+        if recall.number > 0 && next > now {
+            self.wake_at(agent, next);
+            return true;
         }
         recall.number = recall.number.saturating_add(1);
         recall.deadline = now.after(RECALL_TIME);
@@ -110,7 +115,7 @@ impl Ledger {
         };
         let is_idle = |session: &SessionId| {
             let pools = Pool::ALL.into_iter().any(|pool| {
-                let held = books.pool(pool).get(session).map_or(0, |it| it.held());
+                let held = books.pool(pool).get(session).map_or(0, Holding::held);
                 let claim = claims.pool(pool).get(session).copied().unwrap_or_default();
                 held > claim.reserved
             });
@@ -135,7 +140,7 @@ impl Ledger {
         };
         let next = [&books.minute, &books.hour, &books.tokens]
             .into_iter()
-            .filter_map(|cooling| cooling.next())
+            .filter_map(Cooling::next)
             .min();
         let pushed = self.claims.get(agent).map_or(now, |claims| claims.pushed);
         if let Some(next) = next {

@@ -256,10 +256,8 @@ impl Ledger {
         if let Some(money) = &report.money {
             self.take_purses(session, agent, money, now);
         }
-        let today = match &report.money {
-            Some(_) => Some(self.today(agent, now, wall)),
-            None => None,
-        };
+        let budgeted = report.money.is_some();
+        let today = budgeted.then(|| self.today(agent, now, wall));
         if fresh {
             self.take_claims(session, report, today);
         }

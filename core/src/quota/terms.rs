@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::id::AgentName;
 use crate::policy::{Enforcement, Policy, TimeZoneName};
-use crate::units::{AlertPercent, NanoUsd};
+use crate::units::{AlertPercent, MoneyLimit, NanoUsd, TokenLimit};
 
 /// What limits an agent; an absent limit does not limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,12 +60,12 @@ impl Terms {
         if let Some(rates) = rates {
             terms.requests_per_minute = rates.requests_per_minute.map(|it| u64::from(it.get()));
             terms.requests_per_hour = rates.requests_per_hour.map(|it| u64::from(it.get()));
-            terms.tokens_per_minute = rates.tokens_per_minute.map(|it| it.get());
+            terms.tokens_per_minute = rates.tokens_per_minute.map(TokenLimit::get);
             terms.max_concurrent = rates.max_concurrent.map(|it| u64::from(it.get()));
         }
         if let Some(budget) = budget {
-            terms.daily = budget.daily.map(|it| it.amount());
-            terms.monthly = budget.monthly.map(|it| it.amount());
+            terms.daily = budget.daily.map(MoneyLimit::amount);
+            terms.monthly = budget.monthly.map(MoneyLimit::amount);
             terms.soft = budget.enforcement == Enforcement::Soft;
             terms.timezone = budget.timezone.clone();
             terms.alerts = budget.alert_at_percent.into_iter().collect();

@@ -2,7 +2,7 @@
 
 use super::Unmet;
 use crate::id::AgentName;
-use crate::ledger::{AgentBooks, Entry, Ledger, LedgerTime};
+use crate::ledger::{AgentBooks, Entry, Holding, Ledger, LedgerTime};
 use crate::quota::{Pool, SessionId};
 
 /// What one session lacks.
@@ -40,7 +40,7 @@ impl Ledger {
             .into_iter()
             .chain(before)
             .map(|(session, claim)| {
-                let held = books.pool(pool).get(session).map_or(0, |it| it.held());
+                let held = books.pool(pool).get(session).map_or(0, Holding::held);
                 let idle = held.saturating_sub(claim.reserved);
                 let waiting = claim.waiting.saturating_sub(idle);
                 let all = claim.waiting.saturating_add(claim.want.max(ready));

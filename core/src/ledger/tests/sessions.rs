@@ -1,0 +1,145 @@
+//! Sessions, leases and the log.
+
+use super::*;
+
+#[test]
+fn permits_of_a_lost_session_cool_from_the_end_of_its_lease() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    for _ in 0..5 {
+        world.begin(0, "a");
+    }
+    // What it used was never reported.
+    world.proxies[0].is_cut = true;
+    world.pass(Duration::from_secs(60));
+    assert!(world.ask(1, "a", Need::default()).is_err());
+    world.pass(Duration::from_secs(12));
+    assert!(world.ask(1, "a", Need::default()).is_ok());
+}
+
+#[test]
+fn rights_end_with_the_lease() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(1_000)));
+    for _ in 0..50 {
+        world.begin(0, "a");
+        world.pass(Duration::from_millis(20));
+    }
+    assert!(world.agent(0, "a").idle_requests() > 3);
+    world.proxies[0].is_cut = true;
+    assert!(world.try_ask(0, "a", Need::default()).unwrap().is_ok());
+    world.pass(Duration::from_secs(11));
+    let refused = world.try_ask(0, "a", Need::default()).unwrap();
+    assert_eq!(refused, Err(Refused::Undecided));
+}
+
+#[test]
+fn a_stream_that_breaks_costs_nothing() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    for _ in 0..3 {
+        world.begin(0, "a");
+    }
+    let session = world.link(0).session;
+    world.tell(Input::Gone { stream: 0 });
+    world.input(0, SessionInput::Lost { random: 0 });
+    world.pass(Duration::from_millis(200));
+    world.input(0, SessionInput::Opened);
+    world.settle();
+    assert_eq!(world.link(0).session, session, "the same session goes on");
+    for _ in 0..2 {
+        world.begin(0, "a");
+    }
+    assert!(world.ask(0, "a", Need::default()).is_err());
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.ledger.books().agents[&name("a")].minute.total(), 5);
+}
+
+#[test]
+fn a_goodbye_leaves_nothing_behind() {
+    let mut world = World::new(1);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.requests_per_minute = Some(5);
+            terms.daily = Some(usd(1_000));
+        }),
+    );
+    world.buy(0, "a", 100, 30).unwrap();
+    world.pass(Duration::from_secs(2));
+    let goodbye = world.proxies[0].session.goodbye().unwrap();
+    world.say(0, goodbye);
+    world.settle();
+    let books = world.ledger.books();
+    assert!(books.sessions.is_empty());
+    let purse = books.agents[&name("a")].purses.values().next().unwrap();
+    assert_eq!((purse.closed, purse.parts.len()), (usd(30), 0));
+}
+
+#[test]
+fn a_replay_of_the_log_gives_the_same_books() {
+    let mut world = World::new(3);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.requests_per_minute = Some(20);
+            terms.requests_per_hour = Some(50);
+            terms.daily = Some(usd(1_000));
+        }),
+    );
+    for turn in 0..300 {
+        let proxy = if turn > 150 { 2 } else { turn % 3 };
+        drop(world.buy(proxy, "a", 7, 5));
+        world.pass(Duration::from_millis(300));
+        if turn == 150 {
+            world.proxies[1].is_cut = true;
+        }
+    }
+    let now = world.at();
+    let live = at_rest(world.ledger.books().clone(), now);
+    assert_eq!(at_rest(world.replayed(), now), live);
+    assert!(world.log.len() > 100);
+}
+
+#[test]
+fn a_new_owner_goes_on_where_the_old_one_stopped() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    for proxy in [0, 1, 0] {
+        world.begin(proxy, "a");
+    }
+    world.pass(Duration::from_secs(1));
+    let policy = world.ledger.policy.clone();
+    world.ledger = Ledger::new(world.replayed(), Term::new(2), world.at());
+    world.tell(Input::Policy(policy));
+    for proxy in [0, 1] {
+        world.input(proxy, SessionInput::Lost { random: 0 });
+    }
+    world.pass(Duration::from_millis(200));
+    for proxy in [0, 1] {
+        world.input(proxy, SessionInput::Opened);
+    }
+    world.settle();
+    for proxy in [1, 0] {
+        world.begin(proxy, "a");
+    }
+    assert!(world.ask(0, "a", Need::default()).is_err());
+}
+
+#[test]
+fn an_old_report_changes_nothing() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    world.begin(0, "a");
+    let now = world.mono();
+    let old = world.agent(0, "a").report(now);
+    world.begin(0, "a");
+    world.pass(Duration::from_secs(1));
+    let before = at_rest(world.ledger.books().clone(), world.at());
+    let mut report = empty_report(&world, 0);
+    report.number = 1;
+    report.agents = vec![old];
+    world.say(0, ToLedger::Report(report));
+    let after = at_rest(world.ledger.books().clone(), world.at());
+    assert_eq!(after.agents, before.agents);
+}
