@@ -23,7 +23,6 @@ mod session;
 mod ticket;
 mod updating;
 
-
 pub use agent::{Admission, Agent, Refused, Reservation, Rules};
 pub use parked::{Decided, Outcome, WaiterId};
 pub use session::{Fault, Link, Session, SessionEffect, SessionInput};

@@ -55,6 +55,8 @@ pub(super) struct Recall {
     pub(super) number: u64,
     /// Sessions that have not answered the last one.
     pub(super) pending: BTreeSet<SessionId>,
+    /// Sessions that did not answer in time and were not heard since.
+    pub(super) deaf: BTreeSet<SessionId>,
     /// When their answers are waited for no longer.
     pub(super) deadline: LedgerTime,
     /// When the last one was over.
@@ -86,6 +88,7 @@ impl Claims {
         }
         self.money.remove(&session);
         self.recall.pending.remove(&session);
+        self.recall.deaf.remove(&session);
     }
 
     /// Whether nobody wants or is owed anything.

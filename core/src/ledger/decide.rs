@@ -61,8 +61,8 @@ impl Ledger {
     /// Whether the waiting requests may still be served by rights that are called back or about to
     /// be free.
     fn recalls(&mut self, agent: &AgentName, unmet: &Unmet, now: LedgerTime) -> bool {
-        let holders: BTreeSet<SessionId> = self
-            .idle_holders(agent)
+        let mut holders: BTreeSet<SessionId> = self
+            .idle_holders(agent, unmet)
             .into_iter()
             .filter(|session| !unmet.contains(*session))
             .collect();
@@ -73,20 +73,17 @@ impl Ledger {
         recall
             .pending
             .retain(|session| self.seats.contains_key(session));
-        if recall.pending.is_empty() && recall.deadline > recall.over {
-            recall.over = recall.deadline.min(now);
-            recall.deadline = recall.over;
+        let over = recall.deadline.min(now);
+        if !recall.pending.is_empty() && recall.deadline > now {
+            let at = recall.deadline;
+            self.wake_at(agent, at);
+            return true;
         }
-        if !recall.pending.is_empty() {
-            if recall.deadline > now {
-                let at = recall.deadline;
-                self.wake_at(agent, at);
-                return true;
-            }
-            recall.pending.clear();
-            recall.over = now;
-            recall.deadline = now;
-        }
+        // Those who did not answer are not asked again before they are heard.
+        recall.deaf.append(&mut recall.pending);
+        recall.over = recall.over.max(over);
+        recall.deadline = recall.over;
+        holders.retain(|session| !recall.deaf.contains(session));
         if holders.is_empty() {
             return false;
         }
@@ -106,24 +103,26 @@ impl Ledger {
         true
     }
 
-    /// Sessions with a stream that hold rights of the agent which, as far as they said, nobody is
-    /// using.
-    fn idle_holders(&self, agent: &AgentName) -> Vec<SessionId> {
+    /// Sessions with a stream that hold rights of the kind that is lacking which, as far as they
+    /// said, nobody is using.
+    fn idle_holders(&self, agent: &AgentName, unmet: &Unmet) -> Vec<SessionId> {
         let (Some(books), Some(claims)) = (self.books.agents.get(agent), self.claims.get(agent))
         else {
             return Vec::new();
         };
         let is_idle = |session: &SessionId| {
-            let pools = Pool::ALL.into_iter().any(|pool| {
+            let lacking = |pool: &Pool| unmet.pools.iter().any(|(of, _)| of == pool);
+            let pools = Pool::ALL.into_iter().filter(lacking).any(|pool| {
                 let held = books.pool(pool).get(session).map_or(0, Holding::held);
                 let claim = claims.pool(pool).get(session).copied().unwrap_or_default();
                 held > claim.reserved
             });
-            let money = books.day.is_some_and(|day| {
-                let part = books.purses.get(&day).and_then(|it| it.parts.get(session));
-                let claim = claims.money.get(session).copied().unwrap_or_default();
-                part.is_some_and(|part| part.held() > claim.reserved_on(day))
-            });
+            let money = !unmet.money.is_empty()
+                && books.day.is_some_and(|day| {
+                    let part = books.purses.get(&day).and_then(|it| it.parts.get(session));
+                    let claim = claims.money.get(session).copied().unwrap_or_default();
+                    part.is_some_and(|part| part.held() > claim.reserved_on(day))
+                });
             pools || money
         };
         self.seats

@@ -293,6 +293,7 @@ impl Ledger {
             };
             claims.money.insert(session, claim);
         }
+        claims.recall.deaf.remove(&session);
         if report.recall_seen >= claims.recall.number {
             claims.recall.pending.remove(&session);
         }
