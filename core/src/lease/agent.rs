@@ -14,7 +14,7 @@ use crate::limits::{
     OUTAGE_ALLOWED_SHARE, OUTAGE_ALLOWED_TIME, OUTAGE_GRACE, PARKED_REQUESTS, STANDING_TIME,
 };
 use crate::policy::OnOutage;
-use crate::quota::{Denial, Limit, PeriodStanding, SessionId, Standing, Terms};
+use crate::quota::{Denial, Limit, PeriodStanding, SessionId, Standing, Terms, Window};
 use crate::time::Mono;
 use crate::units::NanoUsd;
 use crate::usage::UsageTotals;
@@ -165,6 +165,9 @@ impl Agent {
     /// Asks for a request to begin. Everything it needs is taken, or nothing.
     pub fn admit(&mut self, need: Need, link: &Link, now: Mono) -> Admission {
         self.follow(link);
+        if let Some(refused) = self.is_beyond(need) {
+            return Admission::Refused(refused);
+        }
         self.note_demand(need, now);
         if self.parked.is_empty()
             && let Some(ticket) = self.take(need, link, now)
@@ -408,9 +411,9 @@ impl Agent {
                 ticket.first = self.money.reserve(self.session, need.money, now);
             }
         }
+        self.dirty = true;
         if requests {
             self.requests.consume(1, now);
-            self.dirty = true;
         }
         if tokens {
             self.tokens.reserve(need.tokens);
@@ -443,6 +446,16 @@ impl Agent {
         self.money.reserve(self.session, amount, now)
     }
 
+    /// A request for more tokens than a minute has.
+    fn is_beyond(&self, need: Need) -> Option<Refused> {
+        let allows = self.rules.terms.tokens_per_minute?;
+        (need.tokens > allows).then_some(Refused::Limit {
+            limit: Limit::TokensPerMinute,
+            allows,
+            retry_after: Window::Minute.length(),
+        })
+    }
+
     /// Why it is known without asking that a wish cannot be met.
     pub(super) fn known_refusal(&mut self, wish: Wish, now: Mono) -> Option<Refused> {
         if let (Wish::Begin(need), Some(denied)) = (wish, &mut self.denied)
@@ -460,6 +473,8 @@ impl Agent {
             }
         }
         let (_, as_of) = self.money.standing?;
+        // Of a day that has begun since, nothing is known.
+        self.money.today(now)?;
         let is_fresh = now.since(as_of) < STANDING_TIME;
         if self.rules.terms.soft {
             let (monthly, standing) = self.money.passed(now).filter(|_| is_fresh)?;
@@ -490,6 +505,13 @@ impl Agent {
             told: 0,
             tokens: tokens.unwrap_or(0),
         });
+    }
+
+    /// Whether a denial still holds.
+    pub(super) fn is_denied(&self, now: Mono) -> bool {
+        self.denied
+            .as_ref()
+            .is_some_and(|denied| now < denied.again)
     }
 
     pub(super) fn is_pressed(&self, now: Mono) -> bool {

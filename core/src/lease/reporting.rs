@@ -18,7 +18,7 @@ impl Agent {
         if !self.parked.is_empty() {
             return Some(self.not_before(WAITING_REPORT_INTERVAL));
         }
-        if self.is_short(now) {
+        if self.dirty && self.is_short(now) {
             return Some(self.not_before(REPORT_INTERVAL_PRESSED));
         }
         let pressed = self.is_pressed(now);
@@ -150,7 +150,7 @@ impl Agent {
     fn is_short(&mut self, now: Mono) -> bool {
         let terms = &self.rules.terms;
         let short = |idle: u64, want: u64| want > 0 && idle < want.div_ceil(2);
-        let denied = self.denied.is_some();
+        let denied = self.is_denied(now);
         let requests = terms.counts_requests()
             && !denied
             && short(

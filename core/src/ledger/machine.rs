@@ -196,6 +196,7 @@ impl Ledger {
 
     /// What is to be committed and said, as of all inputs so far.
     pub fn drain(&mut self, now: LedgerTime, clock: ClockMark) -> Drained {
+        let messages = self.messages(now, clock.wall);
         let entries = std::mem::take(&mut self.pending);
         let batch = (!entries.is_empty()).then(|| {
             self.books.number = self.books.number.saturating_add(1);
@@ -208,10 +209,7 @@ impl Ledger {
                 entries,
             }
         });
-        Drained {
-            batch,
-            messages: self.messages(now, clock.wall),
-        }
+        Drained { batch, messages }
     }
 
     /// The books, uncommitted entries included.

@@ -9,7 +9,7 @@ use crate::policy::{Api, BreakerSettings, Policy, RateLimits, ResourceKey, Strea
 use crate::units::MoneyLimit;
 
 /// Settings that this version keeps, shows and sends to the proxies, but does not carry out.
-const NOT_IN_FORCE: [NotInForce; 7] = [
+const NOT_IN_FORCE: [NotInForce; 6] = [
     NotInForce {
         section: "failover",
         field: "stream_rescue",
@@ -23,16 +23,13 @@ const NOT_IN_FORCE: [NotInForce; 7] = [
         instead: "every target of a chain is tried for every request",
     },
     NotInForce {
-        section: "rate_limits",
-        field: "",
-        is_set: |policy| !policy.rate_limits.is_empty(),
-        instead: "no request is refused because of it",
-    },
-    NotInForce {
         section: "budgets",
         field: "",
-        is_set: |policy| !policy.budgets.is_empty(),
-        instead: "costs are only reported",
+        is_set: |policy| {
+            let mut budgets = policy.budgets.values();
+            budgets.any(|budget| budget.alert_at_percent.is_some())
+        },
+        instead: "alerts are noted in the ledger, but nobody is told",
     },
     NotInForce {
         section: "webhooks",
