@@ -10,6 +10,10 @@
 //! | `agix/1/policy/revision/<16 hex>` | what is known of a revision |
 //! | `agix/1/policy/chunk/<64 hex>` | a part of policies, by its SHA-256 |
 //! | `agix/1/shard/<4 hex>/owner` | who owns a shard of agents |
+//! | `agix/1/shard/<4 hex>/log/<16 hex>` | a batch of a shard's log, by its number |
+//! | `agix/1/shard/<4 hex>/log-part/<16 hex>/<4 hex>` | what of a large batch has no room there |
+//! | `agix/1/shard/<4 hex>/snapshot-head` | the snapshot from which a shard's log goes on |
+//! | `agix/1/shard/<4 hex>/snapshot/<16 hex>/<4 hex>` | a part of a snapshot, by its last batch |
 
 use std::fmt;
 use std::str;
@@ -23,7 +27,11 @@ const POLICY_COLLECTION: &str = "agix/1/policy/collection";
 const POLICY_REVISION: &str = "agix/1/policy/revision/";
 const POLICY_CHUNK: &str = "agix/1/policy/chunk/";
 const SHARD: &str = "agix/1/shard/";
-const OWNER: &str = "/owner";
+const OWNER: &str = "owner";
+const LOG: &str = "log";
+const LOG_PART: &str = "log-part";
+const SNAPSHOT_HEAD: &str = "snapshot-head";
+const SNAPSHOT: &str = "snapshot";
 
 /// Every key agix stores something under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +46,14 @@ pub enum Key {
     PolicyChunk(ChunkId),
     /// Who owns a shard of agents, for as long as its lease lasts.
     ShardOwner(Shard),
+    /// A batch of a shard's log.
+    ShardLog(Shard, u64),
+    /// A part of a batch that is too large for one value.
+    ShardLogPart(Shard, u64, u16),
+    /// The snapshot from which a shard's log goes on.
+    ShardSnapshotHead(Shard),
+    /// A part of the snapshot that was made after a batch.
+    ShardSnapshot(Shard, u64, u16),
 }
 
 /// Names a chunk: the SHA-256 of its plain content.
@@ -63,7 +79,15 @@ impl Key {
                 format!("{POLICY_REVISION}{:016x}", revision.number())
             }
             Self::PolicyChunk(chunk) => format!("{POLICY_CHUNK}{chunk}"),
-            Self::ShardOwner(Shard(shard)) => format!("{SHARD}{shard:04x}{OWNER}"),
+            Self::ShardOwner(shard) => format!("{SHARD}{shard}/{OWNER}"),
+            Self::ShardLog(shard, batch) => format!("{SHARD}{shard}/{LOG}/{batch:016x}"),
+            Self::ShardLogPart(shard, batch, part) => {
+                format!("{SHARD}{shard}/{LOG_PART}/{batch:016x}/{part:04x}")
+            }
+            Self::ShardSnapshotHead(shard) => format!("{SHARD}{shard}/{SNAPSHOT_HEAD}"),
+            Self::ShardSnapshot(shard, batch, part) => {
+                format!("{SHARD}{shard}/{SNAPSHOT}/{batch:016x}/{part:04x}")
+            }
         };
         StoreKey::new(text)
     }
@@ -95,6 +119,45 @@ impl Key {
     pub fn policy_chunks() -> KeyRange {
         KeyRange::prefix(&StoreKey::new(POLICY_CHUNK))
     }
+
+    /// The log of a shard from the batch `first` on.
+    pub fn shard_log_from(shard: Shard, first: u64) -> KeyRange {
+        Self::shard_log(shard).starting_at(Self::ShardLog(shard, first).encode())
+    }
+
+    /// The log of a shard up to the batch `last`, that one included.
+    pub fn shard_log_until(shard: Shard, last: u64) -> KeyRange {
+        Self::shard_log(shard).ending_with(&Self::ShardLog(shard, last).encode())
+    }
+
+    /// All parts of one large batch.
+    pub fn shard_log_parts(shard: Shard, batch: u64) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!(
+            "{SHARD}{shard}/{LOG_PART}/{batch:016x}/"
+        )))
+    }
+
+    /// The parts of all batches up to `last`, that one included.
+    pub fn shard_log_parts_until(shard: Shard, last: u64) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{LOG_PART}/")))
+            .ending_with(&Self::ShardLogPart(shard, last, u16::MAX).encode())
+    }
+
+    /// The parts of one snapshot.
+    pub fn shard_snapshot(shard: Shard, batch: u64) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!(
+            "{SHARD}{shard}/{SNAPSHOT}/{batch:016x}/"
+        )))
+    }
+
+    /// The parts of all snapshots of a shard.
+    pub fn shard_snapshots(shard: Shard) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{SNAPSHOT}/")))
+    }
+
+    fn shard_log(shard: Shard) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{LOG}/")))
+    }
 }
 
 fn parse(text: &str) -> Option<Key> {
@@ -105,15 +168,35 @@ fn parse(text: &str) -> Option<Key> {
         return Some(Key::PolicyCollection);
     }
     if let Some(number) = text.strip_prefix(POLICY_REVISION) {
-        let number = u64::from_str_radix(number, 16).ok()?;
-        return Some(Key::PolicyRevision(Revision::new(number)));
+        return Some(Key::PolicyRevision(Revision::new(long(number)?)));
     }
     if let Some(hash) = text.strip_prefix(POLICY_CHUNK) {
         return ChunkId::parse(hash).map(Key::PolicyChunk);
     }
-    let shard = text.strip_prefix(SHARD)?.strip_suffix(OWNER)?;
-    let shard = u16::from_str_radix(shard, 16).ok()?;
-    Some(Key::ShardOwner(Shard(shard)))
+    let (shard, rest) = text.strip_prefix(SHARD)?.split_once('/')?;
+    let shard = Shard(short(shard)?);
+    let mut path = rest.split('/');
+    let parts = (path.next()?, path.next(), path.next(), path.next());
+    match parts {
+        (OWNER, None, None, None) => Some(Key::ShardOwner(shard)),
+        (LOG, Some(batch), None, None) => Some(Key::ShardLog(shard, long(batch)?)),
+        (LOG_PART, Some(batch), Some(part), None) => {
+            Some(Key::ShardLogPart(shard, long(batch)?, short(part)?))
+        }
+        (SNAPSHOT_HEAD, None, None, None) => Some(Key::ShardSnapshotHead(shard)),
+        (SNAPSHOT, Some(batch), Some(part), None) => {
+            Some(Key::ShardSnapshot(shard, long(batch)?, short(part)?))
+        }
+        _ => None,
+    }
+}
+
+fn long(text: &str) -> Option<u64> {
+    u64::from_str_radix(text, 16).ok()
+}
+
+fn short(text: &str) -> Option<u16> {
+    u16::from_str_radix(text, 16).ok()
 }
 
 impl ChunkId {
@@ -158,6 +241,12 @@ impl Shard {
     }
 }
 
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}", self.0)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -170,8 +259,18 @@ mod tests {
             Just(Key::PolicyCollection),
             any::<u64>().prop_map(|number| Key::PolicyRevision(Revision::new(number))),
             any::<[u8; 32]>().prop_map(|hash| Key::PolicyChunk(ChunkId::new(hash))),
-            any::<u16>().prop_map(|number| Key::ShardOwner(Shard::new(number))),
+            shard().prop_map(Key::ShardOwner),
+            (shard(), any::<u64>()).prop_map(|(shard, batch)| Key::ShardLog(shard, batch)),
+            (shard(), any::<u64>(), any::<u16>())
+                .prop_map(|(shard, batch, part)| Key::ShardLogPart(shard, batch, part)),
+            shard().prop_map(Key::ShardSnapshotHead),
+            (shard(), any::<u64>(), any::<u16>())
+                .prop_map(|(shard, batch, part)| Key::ShardSnapshot(shard, batch, part)),
         ]
+    }
+
+    fn shard() -> impl Strategy<Value = Shard> {
+        any::<u16>().prop_map(Shard::new)
     }
 
     proptest! {
@@ -189,6 +288,18 @@ mod tests {
         fn revisions_sort_as_their_numbers(one in any::<u64>(), other in any::<u64>()) {
             let key = |number| Key::PolicyRevision(Revision::new(number)).encode();
             prop_assert_eq!(one.cmp(&other), key(one).cmp(&key(other)));
+        }
+
+        #[test]
+        fn batches_and_parts_sort_as_their_numbers(
+            one in any::<(u64, u16)>(),
+            other in any::<(u64, u16)>(),
+        ) {
+            let shard = Shard::new(3);
+            let log = |(batch, _)| Key::ShardLog(shard, batch).encode();
+            prop_assert_eq!(one.0.cmp(&other.0), log(one).cmp(&log(other)));
+            let part = |(batch, part)| Key::ShardSnapshot(shard, batch, part).encode();
+            prop_assert_eq!(one.cmp(&other), part(one).cmp(&part(other)));
         }
 
         #[test]
@@ -217,6 +328,57 @@ mod tests {
             text(Key::ShardOwner(Shard::new(7))),
             "agix/1/shard/0007/owner"
         );
+        assert_eq!(
+            text(Key::ShardLog(Shard::new(7), 26)),
+            "agix/1/shard/0007/log/000000000000001a"
+        );
+        assert_eq!(
+            text(Key::ShardLogPart(Shard::new(7), 26, 10)),
+            "agix/1/shard/0007/log-part/000000000000001a/000a"
+        );
+        assert_eq!(
+            text(Key::ShardSnapshotHead(Shard::new(7))),
+            "agix/1/shard/0007/snapshot-head"
+        );
+        assert_eq!(
+            text(Key::ShardSnapshot(Shard::new(7), 26, 10)),
+            "agix/1/shard/0007/snapshot/000000000000001a/000a"
+        );
+    }
+
+    #[test]
+    fn ranges_of_a_shard_hold_its_own_batches_and_parts_alone() {
+        let shard = Shard::new(1);
+        let log = |batch| Key::ShardLog(shard, batch).encode();
+        let within = |range: KeyRange| [0, 4, 5, 6, u64::MAX].map(|n| range.contains(&log(n)));
+        let from = Key::shard_log_from(shard, 5);
+        assert_eq!(within(from.clone()), [false, false, true, true, true]);
+        let until = Key::shard_log_until(shard, 5);
+        assert_eq!(within(until.clone()), [true, true, true, false, false]);
+        for range in [from, until] {
+            for other in [
+                Key::ShardLog(Shard::new(0), 5),
+                Key::ShardLog(Shard::new(2), 5),
+                Key::ShardLogPart(shard, 5, 0),
+                Key::ShardOwner(shard),
+                Key::ShardSnapshotHead(shard),
+                Key::ShardSnapshot(shard, 5, 0),
+            ] {
+                assert!(!range.contains(&other.encode()), "{other:?}");
+            }
+        }
+        let part = |batch, part| Key::ShardLogPart(shard, batch, part).encode();
+        let old = Key::shard_log_parts_until(shard, 5);
+        assert!(old.contains(&part(5, u16::MAX)) && !old.contains(&part(6, 0)));
+        let one = Key::shard_log_parts(shard, 5);
+        assert!(one.contains(&part(5, 0)) && one.contains(&part(5, u16::MAX)));
+        assert!(!one.contains(&part(4, 0)) && !one.contains(&part(6, 0)));
+        let part = |batch, part| Key::ShardSnapshot(shard, batch, part).encode();
+        let all = Key::shard_snapshots(shard);
+        let one = Key::shard_snapshot(shard, 5);
+        assert!(all.contains(&part(u64::MAX, u16::MAX)) && one.contains(&part(5, u16::MAX)));
+        assert!(!one.contains(&part(6, 0)));
+        assert!(!all.contains(&Key::ShardSnapshotHead(shard).encode()));
     }
 
     #[test]
