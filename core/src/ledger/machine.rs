@@ -196,6 +196,7 @@ impl Ledger {
 
     /// What is to be committed and said, as of all inputs so far.
     pub fn drain(&mut self, now: LedgerTime, clock: ClockMark) -> Drained {
+        // First what is said: to say how money stands may begin a day, and that is a fact.
         let messages = self.messages(now, clock.wall);
         let entries = std::mem::take(&mut self.pending);
         let batch = (!entries.is_empty()).then(|| {

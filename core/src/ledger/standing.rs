@@ -82,6 +82,14 @@ impl Ledger {
         })
     }
 
+    /// Agents of which requests were taken in lately, and how many.
+    pub fn active(&self, now: LedgerTime) -> impl Iterator<Item = (&AgentName, u64)> {
+        let counted = self.claims.iter();
+        counted
+            .map(move |(agent, claims)| (agent, claims.recent(now)))
+            .filter(|(_, recent)| *recent > 0)
+    }
+
     fn money(&self, books: &AgentBooks, from: Day, to: Day) -> Money {
         books
             .purses
