@@ -167,6 +167,7 @@ conforms! {
         a_key_leaves_its_lease_when_it_is_put_without,
         nothing_can_be_bound_to_a_lease_that_ended,
         of_two_owners_one_holds_and_the_next_has_a_larger_term,
+        what_an_owner_could_not_give_up_does_not_stand_in_its_own_way,
         an_owner_that_lost_its_key_can_write_nothing,
         a_lease_ends_with_its_process,
     ];

@@ -51,6 +51,9 @@ pub enum AcquireError {
 impl<S: Store> Fence<S> {
     /// Becomes the owner of `key` if it has none, writing `name` for others to see. The ownership
     /// ends `ttl` after the last [`Fence::keep_alive`].
+    ///
+    /// Nobody else uses this name, and its user has one ownership at a time: what is left of one that
+    /// it could not give up is ended, so that a later try has a chance.
     pub async fn acquire(
         store: S,
         key: StoreKey,
@@ -58,6 +61,7 @@ impl<S: Store> Fence<S> {
         ttl: Duration,
     ) -> Result<Acquired<S>, AcquireError> {
         let lease = store.grant(ttl).await.map_err(AcquireError::Lease)?;
+        let own_name = name.clone();
         let txn = Txn::new().absent(&key).put_leased(&key, name, lease);
         match store.txn(txn).await {
             Ok(TxnOutcome::Committed { .. } | TxnOutcome::GuardFailed { .. })
@@ -79,8 +83,18 @@ impl<S: Store> Fence<S> {
                     Ok(()) | Err(LeaseError::Ended) => {}
                     Err(error) => return Err(AcquireError::Lease(error)),
                 }
-                let by = other.map(|entry| entry.value).unwrap_or_default();
-                Ok(Acquired::Taken { by })
+                let Some(entry) = other else {
+                    return Ok(Acquired::Taken { by: Bytes::new() });
+                };
+                if entry.value == own_name
+                    && let Some(left) = entry.lease
+                {
+                    match store.revoke(left).await {
+                        Ok(()) | Err(LeaseError::Ended) => {}
+                        Err(error) => return Err(AcquireError::Lease(error)),
+                    }
+                }
+                Ok(Acquired::Taken { by: entry.value })
             }
         }
     }

@@ -107,6 +107,22 @@ pub(super) async fn of_two_owners_one_holds_and_the_next_has_a_larger_term<T: Su
     assert!(second.term() > term);
 }
 
+pub(super) async fn what_an_owner_could_not_give_up_does_not_stand_in_its_own_way<T: Subject>() {
+    let subject = T::fresh().await;
+    let store = subject.store();
+    let lost = held(acquire(store, "one").await);
+    for other in ["two", "one"] {
+        let Acquired::Taken { by } = acquire(store, other).await else {
+            panic!("two owners at once");
+        };
+        assert_eq!(by, "one");
+    }
+    let next = held(acquire(store, "one").await);
+    assert!(next.term() > lost.term());
+    let late = Txn::new().only_if(lost.guard()).put(&key("book"), "1");
+    assert!(guard_failed(store, late).await);
+}
+
 pub(super) async fn an_owner_that_lost_its_key_can_write_nothing<T: Subject>() {
     let subject = T::fresh().await;
     let store = subject.store();
