@@ -10,8 +10,10 @@ use agix_core::limits::{
     GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES,
 };
 use agix_proto::v1::fleet_server::FleetServer;
+use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
 use agix_proto::v1::policy_admin_server::PolicyAdminServer;
 use agix_proto::v1::policy_sync_server::PolicySyncServer;
+use agix_proto::v1::quota_server::QuotaServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,9 +25,10 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
-use crate::grpc::{Admin, FleetService, Sync};
+use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync};
 use crate::housekeeping;
 use crate::incoming::connections;
+use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
 use crate::store::{AnyStore, OpenError};
 
@@ -65,6 +68,8 @@ pub enum StartError {
 struct Parts {
     repository: Repository<AnyStore>,
     fleet: Arc<Fleet>,
+    desk: LedgerDesk,
+    store: AnyStore,
     clock: Clock,
     tasks: TaskTracker,
     shutdown: CancellationToken,
@@ -88,9 +93,19 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .map_err(StartError::Policy)?;
     let clock = Clock::start();
     let tasks = TaskTracker::new();
+    let (ledger, desk) = LedgerDriver::new(
+        store.clone(),
+        SHARD,
+        &address.to_string(),
+        repository.subscribe(),
+        clock,
+        (tasks.clone(), shutdown.clone()),
+    );
     let parts = Parts {
         repository: repository.clone(),
         fleet: Fleet::new(clock),
+        desk,
+        store: store.clone(),
         clock,
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
@@ -101,28 +116,13 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         let (repository, shutdown) = (repository.clone(), shutdown.clone());
         async move { repository.follow(shutdown).await }
     });
+    tasks.spawn(ledger.run());
     tasks.spawn(housekeeping::run(
         store.clone(),
         repository,
         shutdown.clone(),
     ));
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(CONTROL_KEEPALIVE))
-        .http2_keepalive_timeout(Some(CONTROL_KEEPALIVE_TIME))
-        .http2_max_header_list_size(GRPC_HEADER_BYTES)
-        .max_concurrent_streams(GRPC_STREAMS)
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
-    tasks.spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            if let Err(error) = server.await {
-                let error: &dyn Error = &error;
-                error!(error, "the gRPC server failed; the control plane stops");
-                shutdown.cancel();
-            }
-        }
-    });
+    tasks.spawn(serve(listener, routes, shutdown.clone()));
     tasks.spawn({
         let shutdown = shutdown.clone();
         async move {
@@ -149,6 +149,8 @@ impl Parts {
         let Self {
             repository,
             fleet,
+            desk,
+            store,
             clock,
             tasks,
             shutdown,
@@ -168,6 +170,12 @@ impl Parts {
         health
             .set_serving::<FleetServer<FleetService<AnyStore>>>()
             .await;
+        health.set_serving::<QuotaServer<Quota>>().await;
+        health
+            .set_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
+            .await;
+        let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
+        let ledger_admin = LedgerAdmin::new(desk, store);
         let admin = Admin::new(repository.clone(), clock, shutdown.clone());
         let sync = Sync::new(
             repository.clone(),
@@ -185,8 +193,28 @@ impl Parts {
                 PolicyAdminServer::new(admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
             )
             .add_service(PolicySyncServer::new(sync).max_decoding_message_size(PROXY_MESSAGE_BYTES))
-            .add_service(FleetServer::new(fleet).max_decoding_message_size(GRPC_MESSAGE_BYTES));
+            .add_service(FleetServer::new(fleet).max_decoding_message_size(GRPC_MESSAGE_BYTES))
+            .add_service(QuotaServer::new(quota).max_decoding_message_size(GRPC_MESSAGE_BYTES))
+            .add_service(
+                LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
+            );
         Ok((health, routes.routes()))
+    }
+}
+
+/// Answers calls until `shutdown` is cancelled; cancels it if that cannot go on.
+async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToken) {
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(CONTROL_KEEPALIVE))
+        .http2_keepalive_timeout(Some(CONTROL_KEEPALIVE_TIME))
+        .http2_max_header_list_size(GRPC_HEADER_BYTES)
+        .max_concurrent_streams(GRPC_STREAMS)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
+    if let Err(error) = server.await {
+        let error: &dyn Error = &error;
+        error!(error, "the gRPC server failed; the control plane stops");
+        shutdown.cancel();
     }
 }
 
@@ -202,6 +230,10 @@ async fn not_serving(health: &HealthReporter) {
         .await;
     health
         .set_not_serving::<FleetServer<FleetService<AnyStore>>>()
+        .await;
+    health.set_not_serving::<QuotaServer<Quota>>().await;
+    health
+        .set_not_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
         .await;
 }
 

@@ -6,11 +6,16 @@
 mod admin;
 mod change;
 mod fleet;
+mod ledger_admin;
+mod quota;
 mod revision;
+mod signature;
 mod status;
 mod sync;
 mod upload;
 
 pub(crate) use admin::Admin;
 pub(crate) use fleet::FleetService;
+pub(crate) use ledger_admin::LedgerAdmin;
+pub(crate) use quota::Quota;
 pub(crate) use sync::Sync;

@@ -176,6 +176,40 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// up the numbers.
 pub const REVISION_LEAP: u64 = 1_000_000;
 
+// The ledger's log.
+
+/// Time after which a control plane that is not heard of loses the ledger to another.
+pub const LEDGER_OWNERSHIP: Duration = Duration::from_secs(5);
+/// Pause between two signs of life of its owner.
+pub const LEDGER_KEEP_ALIVE: Duration = Duration::from_millis(1_500);
+/// Pause between two tries to own a ledger that another has.
+pub const LEDGER_TAKEOVER_PAUSE: Duration = Duration::from_millis(500);
+/// What waits for the ledger while it commits.
+pub const LEDGER_QUEUE: usize = 1_024;
+/// Rows of reports after which a batch takes in no more.
+pub const LEDGER_ROUND_ROWS: usize = 2_048;
+/// Time in which an operator gets an answer of the ledger.
+pub const LEDGER_ANSWER_TIME: Duration = Duration::from_secs(10);
+/// Longest pause between two tries to write to a store that fails.
+pub const LEDGER_RETRY_LONGEST: Duration = Duration::from_millis(500);
+/// Largest part of a batch in one value of the store, in bytes; it leaves room for a few bytes more.
+pub const LEDGER_BATCH_PART_BYTES: usize = STORE_VALUE_BYTES - 1_024;
+/// Largest part of a snapshot, in bytes: small, so that the log's commits come in between.
+pub const LEDGER_SNAPSHOT_PART_BYTES: usize = 256 * 1024;
+/// Length of the log after which a snapshot is written, in bytes, or twice the last snapshot's if that
+/// is more: what a new owner has to replay.
+pub const LEDGER_LOG_BYTES: u64 = 8 * 1024 * 1024;
+/// Messages of the ledger waiting on one stream.
+pub const QUOTA_QUEUE: usize = 256;
+/// Streams of proxies that one ledger serves.
+pub const QUOTA_STREAMS: usize = SYNC_SESSIONS;
+/// Agents or rows of usage looked at in one go.
+pub const LEDGER_PAGE: usize = 1_000;
+/// What a verification lists of what it finds wrong.
+pub const VERIFY_FINDINGS: usize = 100;
+/// Agents that a verification looks at before the end of the log, the same one after each batch.
+pub const VERIFY_AGENT_CHECKS: usize = 5_000_000;
+
 // Callers of a proxy.
 
 /// Connections one proxy holds open to callers.

@@ -6,6 +6,7 @@ use agix_core::sync::CloseReason;
 use tonic::{Code, Status};
 use tracing::error;
 
+use crate::ledger::{NotServed, StreamEnd, VerifyError};
 use crate::repository::{ApplyError, LoadError, RollbackError};
 
 /// The status of an error, with its causes in the text. Those that are nobody's wish are logged.
@@ -56,6 +57,27 @@ pub(super) fn of_close(reason: CloseReason) -> Status {
         }
     };
     Status::new(code, reason.to_string())
+}
+
+/// The ledger does not answer; nobody's fault is logged here: its owner says what it waits for.
+pub(super) fn of_not_served(error: &NotServed) -> Status {
+    Status::unavailable(error.to_string())
+}
+
+pub(super) fn of_stream_end(end: &StreamEnd) -> Status {
+    let code = match end {
+        StreamEnd::Lost | StreamEnd::Stopping => Code::Unavailable,
+        StreamEnd::Slow => Code::ResourceExhausted,
+        StreamEnd::Invalid(_) => Code::InvalidArgument,
+    };
+    Status::new(code, end.to_string())
+}
+
+pub(super) fn of_verify(error: &VerifyError) -> Status {
+    match error {
+        VerifyError::NotServed(error) => of_not_served(error),
+        VerifyError::Load(_) => status(Code::Unavailable, error),
+    }
 }
 
 /// No policy was applied yet.

@@ -14,3 +14,4 @@ mod plane;
 mod policy_sync;
 mod process;
 mod proxy;
+mod quota;
