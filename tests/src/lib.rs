@@ -13,6 +13,7 @@ pub mod agixctl;
 pub mod ask;
 pub mod caller;
 mod clock;
+pub mod crowd;
 pub mod mock_provider;
 pub mod program;
 pub mod test_bed;

@@ -55,6 +55,8 @@ pub struct Proxy {
     pub admin: SocketAddr,
     /// The process.
     pub program: Program,
+    /// How it was started.
+    pub settings: ProxySettings,
 }
 
 /// How a proxy is started.
@@ -62,8 +64,12 @@ pub struct Proxy {
 pub struct ProxySettings {
     /// Its name in the fleet.
     pub id: String,
+    /// Where callers call it; absent: at a free port.
+    pub listen: Option<SocketAddr>,
     /// Whether it keeps the last policy in a file.
     pub snapshot: bool,
+    /// Whether it keeps a journal of what is under way.
+    pub journal: bool,
     /// Further environment variables.
     pub environment: Vec<(String, String)>,
     /// Further arguments.
@@ -77,6 +83,34 @@ impl TestBed {
         bed.agixctl.apply(&bed.document(policy), &[]).await;
         bed.add_proxy(ProxySettings::default()).await;
         bed
+    }
+
+    /// The same with `count` proxies, each at an address that it keeps when it is started again.
+    pub async fn with_proxies(policy: &str, count: usize) -> Self {
+        let mut bed = Self::without_proxies().await;
+        bed.agixctl.apply(&bed.document(policy), &[]).await;
+        for _ in 0..count {
+            let settings = ProxySettings {
+                listen: Some(steady_address()),
+                ..ProxySettings::default()
+            };
+            bed.add_proxy(settings).await;
+        }
+        bed
+    }
+
+    /// Ends a proxy with `kill -9` and starts it again, where it was and under its name.
+    ///
+    /// # Panics
+    /// There is no such proxy.
+    pub async fn kill_and_restart_proxy(&mut self, index: usize) {
+        let proxy = self.proxies.get_mut(index).expect("a proxy");
+        proxy.program.kill();
+        let settings = proxy.settings.clone();
+        let again = self.start_proxy(settings).await;
+        if let Some(proxy) = self.proxies.get_mut(index) {
+            *proxy = again;
+        }
     }
 
     /// A control plane without a policy, and no proxy yet.
@@ -171,9 +205,12 @@ impl ControlPlane {
 
 impl Proxy {
     async fn start(directory: &Path, control_plane: SocketAddr, settings: &ProxySettings) -> Self {
+        let listen = settings
+            .listen
+            .map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
         let mut arguments: Vec<String> = [
             "--listen",
-            "127.0.0.1:0",
+            &listen,
             "--admin",
             "127.0.0.1:0",
             "--id",
@@ -187,6 +224,10 @@ impl Proxy {
             let file = directory.join(format!("{}.snapshot", settings.id));
             arguments.extend(["--snapshot".to_owned(), file.display().to_string()]);
         }
+        if settings.journal {
+            let file = directory.join(format!("{}.journal", settings.id));
+            arguments.extend(["--journal".to_owned(), file.display().to_string()]);
+        }
         arguments.extend(settings.arguments.iter().cloned());
         let mut program = Program::start("agix-proxy", directory, arguments, &settings.environment);
         let [address, admin] = program.addresses().await[..] else {
@@ -196,6 +237,7 @@ impl Proxy {
             address,
             admin,
             program,
+            settings: settings.clone(),
         }
     }
 
