@@ -11,6 +11,7 @@ pub(crate) mod body;
 mod chat;
 mod identity;
 mod models;
+pub(crate) mod rate_headers;
 pub(crate) mod refusal;
 pub(crate) mod reply;
 

@@ -237,13 +237,7 @@ impl RelayBody {
         let mut event = BytesMut::from(&b"data: "[..]);
         let code = fault.code.as_deref().unwrap_or(fault.reason());
         let message = format!("The answer is not complete: {}", fault.message);
-        event.extend_from_slice(&error_body(
-            &message,
-            "upstream_error",
-            None,
-            Some(code),
-            &[],
-        ));
+        event.extend_from_slice(&error_body(&message, "upstream_error", code));
         event.extend_from_slice(b"\n\n");
         self.ready.push_back(event.freeze());
         self.upstream = UpstreamBody::Whole(None);

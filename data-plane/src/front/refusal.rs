@@ -1,6 +1,10 @@
 //! Errors the proxy answers itself, in OpenAI's shape. The only place that fixes their status,
 //! type, code and whether a client library should try again.
 
+mod quota;
+
+use std::time::Duration;
+
 use agix_core::failover::{Failure, Stop};
 use agix_core::id::AgentName;
 use agix_core::units::Tokens;
@@ -11,6 +15,9 @@ use serde::Serialize;
 
 use crate::attempt::{AttemptReport, Failed, Fault};
 use crate::dialect::InvalidRequest;
+use crate::front::rate_headers::whole_seconds;
+
+pub(crate) use quota::{OverBudget, Period};
 
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -24,10 +31,14 @@ pub(crate) struct Refusal {
     message: String,
     /// What a client library is told about trying again; absent: as its own rules say.
     should_retry: Option<bool>,
-    retry_after_seconds: Option<u32>,
+    retry_after: Option<Duration>,
+    /// Further headers.
+    headers: Option<Box<HeaderMap>>,
     /// Whether the rest of the request cannot be read and the connection must end.
     close: bool,
     upstream: Option<Box<Upstream>>,
+    /// The limit that refused.
+    quota: Option<Box<quota::Details>>,
     /// The word for the counter of refusals.
     pub(crate) reason: &'static str,
 }
@@ -42,7 +53,7 @@ struct Upstream {
 
 #[derive(Serialize)]
 struct Envelope<'a> {
-    error: ErrorBody<'a>,
+    error: &'a ErrorBody<'a>,
 }
 
 #[derive(Serialize)]
@@ -58,6 +69,9 @@ struct ErrorBody<'a> {
 
 #[derive(Serialize)]
 struct Details<'a> {
+    #[serde(flatten)]
+    quota: Option<&'a quota::Details>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
     attempts: &'a [AttemptReport],
 }
 
@@ -70,9 +84,11 @@ impl Refusal {
             param: None,
             message,
             should_retry: None,
-            retry_after_seconds: None,
+            retry_after: None,
+            headers: None,
             close: false,
             upstream: None,
+            quota: None,
             reason,
         }
     }
@@ -259,7 +275,7 @@ impl Refusal {
         let message =
             "The proxy is holding as many requests as it may; try again shortly.".to_owned();
         Self {
-            retry_after_seconds: Some(1),
+            retry_after: Some(Duration::from_secs(1)),
             close: true,
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -276,7 +292,7 @@ impl Refusal {
                        see whether it reaches its control plane."
             .to_owned();
         Self {
-            retry_after_seconds: Some(1),
+            retry_after: Some(Duration::from_secs(1)),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "server_error",
@@ -290,7 +306,7 @@ impl Refusal {
     pub(crate) fn draining() -> Self {
         let message = "The proxy is shutting down.".to_owned();
         Self {
-            retry_after_seconds: Some(1),
+            retry_after: Some(Duration::from_secs(1)),
             close: true,
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -371,14 +387,14 @@ impl Refusal {
 
     /// The headers and body of the answer.
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
-        let mut headers = HeaderMap::new();
+        let mut headers = self.headers.map(|headers| *headers).unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(retry) = self.should_retry {
             let value = if retry { "true" } else { "false" };
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(value));
         }
-        if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        if let Some(wait) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -387,14 +403,19 @@ impl Refusal {
             Some(upstream) => (upstream.attempts, upstream.original),
             None => (Vec::new(), None),
         };
+        let quota = self.quota.as_deref();
+        let agix = (quota.is_some() || !attempts.is_empty()).then_some(Details {
+            quota,
+            attempts: &attempts,
+        });
         let body = original.unwrap_or_else(|| {
-            error_body(
-                &self.message,
-                self.kind,
-                self.param,
-                self.code.as_deref(),
-                &attempts,
-            )
+            encode(&ErrorBody {
+                message: &self.message,
+                kind: self.kind,
+                param: self.param,
+                code: self.code.as_deref(),
+                agix,
+            })
         });
         (self.status, headers, body)
     }
@@ -425,24 +446,18 @@ fn upstream_status(stop: Stop, last: Failure) -> StatusCode {
 }
 
 /// The JSON of an error in OpenAI's shape.
-pub(crate) fn error_body(
-    message: &str,
-    kind: &str,
-    param: Option<&str>,
-    code: Option<&str>,
-    attempts: &[AttemptReport],
-) -> Bytes {
-    let agix = (!attempts.is_empty()).then_some(Details { attempts });
-    let envelope = Envelope {
-        error: ErrorBody {
-            message,
-            kind,
-            param,
-            code,
-            agix,
-        },
-    };
-    serde_json::to_vec(&envelope)
+pub(crate) fn error_body(message: &str, kind: &str, code: &str) -> Bytes {
+    encode(&ErrorBody {
+        message,
+        kind,
+        param: None,
+        code: Some(code),
+        agix: None,
+    })
+}
+
+fn encode(error: &ErrorBody<'_>) -> Bytes {
+    serde_json::to_vec(&Envelope { error })
         .map(Bytes::from)
         .unwrap_or_default()
 }

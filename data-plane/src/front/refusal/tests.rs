@@ -1,5 +1,9 @@
 use agix_core::failover::Refusal as Class;
-use serde_json::Value;
+use agix_core::policy::RateLimits;
+use agix_core::quota::Limit;
+use agix_core::time::Wall;
+use agix_core::units::{NanoUsd, RequestLimit};
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -96,4 +100,110 @@ fn an_error_without_attempts_has_the_plain_shape() {
             .unwrap()
             .contains("already ends in /v1")
     );
+}
+
+fn agent() -> AgentName {
+    AgentName::new("expensive-agent").unwrap()
+}
+
+fn limited(limit: Limit, wait: Duration) -> (u16, HeaderMap, Value) {
+    let limits = RateLimits {
+        requests_per_minute: RequestLimit::new(10),
+        ..RateLimits::default()
+    };
+    answered(Refusal::rate_limited(
+        &agent(),
+        limit,
+        10,
+        wait,
+        Some(&limits),
+    ))
+}
+
+#[test]
+fn a_rate_limit_is_told_as_documented() {
+    let (status, headers, body) = limited(Limit::RequestsPerMinute, Duration::from_millis(5_001));
+    assert_eq!(status, 429);
+    assert_eq!(headers["retry-after"], "6");
+    assert_eq!(headers["retry-after-ms"], "5001");
+    assert_eq!(headers["x-ratelimit-limit-requests"], "10");
+    assert_eq!(headers["x-ratelimit-remaining-requests"], "0");
+    assert_eq!(headers["ratelimit"], "\"rpm\";r=0;t=6");
+    assert_eq!(headers["ratelimit-policy"], "\"rpm\";q=10;w=60");
+    assert!(!headers.contains_key("x-should-retry"));
+    assert_eq!(
+        body["error"]["message"],
+        "Rate limit exceeded for agent: expensive-agent (10 req/min)"
+    );
+    assert_eq!(body["error"]["type"], "rate_limit_exceeded");
+    assert_eq!(
+        body["error"]["agix"],
+        json!({ "limit": "requests_per_minute", "allows": 10, "retry_after_ms": 5_001 })
+    );
+}
+
+#[test]
+fn every_limit_names_its_unit() {
+    for (limit, unit) in [
+        (Limit::RequestsPerHour, "(10 req/hour)"),
+        (Limit::TokensPerMinute, "(10 tokens/min)"),
+        (Limit::Concurrent, "(10 concurrent)"),
+    ] {
+        let (_, _, body) = limited(limit, Duration::ZERO);
+        let message = body["error"]["message"].as_str().unwrap();
+        assert!(message.ends_with(unit), "{message}");
+    }
+}
+
+#[test]
+fn a_client_library_does_not_wait_by_itself_for_more_than_a_minute() {
+    let should_retry = |wait| {
+        let (_, headers, _) = limited(Limit::RequestsPerHour, wait);
+        headers.get("x-should-retry").cloned()
+    };
+    assert_eq!(should_retry(Duration::from_secs(60)), None);
+    let longer = should_retry(Duration::from_millis(60_001));
+    assert_eq!(longer.unwrap(), "false");
+}
+
+#[test]
+fn a_budget_names_period_limit_spent_and_reset() {
+    let over = OverBudget {
+        period: Period::Day,
+        limit: NanoUsd::from_nanos(10_000_000_000),
+        spent: NanoUsd::from_nanos(9_980_000_000),
+        needed: NanoUsd::from_nanos(40_000_000),
+        resets_in: Duration::from_secs(3_600),
+        at: Wall::from_millis(1_795_647_600_000),
+    };
+    let (status, headers, body) = answered(Refusal::over_budget(&agent(), &over));
+    assert_eq!(status, 429);
+    assert_eq!(headers["retry-after"], "3600");
+    assert_eq!(headers["x-should-retry"], "false");
+    let error = &body["error"];
+    assert_eq!(error["type"], "insufficient_quota");
+    assert_eq!(error["code"], "budget_exceeded");
+    assert_eq!(
+        error["message"],
+        "Daily budget exceeded for agent: expensive-agent (limit 10 USD, spent 9.98 USD, this \
+         request may cost up to 0.04 USD; the budget resets at 2026-11-26T00:00:00Z)"
+    );
+    assert_eq!(
+        error["agix"],
+        json!({
+            "period": "day",
+            "limit_usd": "10",
+            "spent_usd": "9.98",
+            "request_usd": "0.04",
+            "resets_at": "2026-11-26T00:00:00Z",
+        })
+    );
+}
+
+#[test]
+fn a_ledger_that_cannot_be_asked_is_not_the_policys_no() {
+    let (status, headers, body) = answered(Refusal::quota_unavailable(&agent()));
+    assert_eq!(status, 503);
+    assert_eq!(headers["retry-after"], "1");
+    assert_eq!(body["error"]["code"], "quota_unavailable");
 }
