@@ -12,6 +12,7 @@ pub mod policy_sync;
 mod admin;
 mod attempt;
 mod config;
+mod control_line;
 mod front;
 mod head;
 mod listener;

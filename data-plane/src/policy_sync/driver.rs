@@ -18,13 +18,14 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Connection, ConnectionError};
+use super::connection::{self, Connection};
 use super::install::{self, ColdStart, Outcome};
 use super::reporter::Reporter;
 use super::snapshot_file::SnapshotFile;
 use super::status::{Source, SyncStatus};
 use super::{Install, LoadSource, SyncConfig};
 use crate::clock::{self, Clock};
+use crate::control_line::LineError;
 
 /// The driver of the client session.
 pub(super) struct Driver {
@@ -45,7 +46,7 @@ pub(super) struct Driver {
 /// The stream as the driver sees it.
 enum Stream {
     None,
-    Opening(BoxFuture<'static, Result<Connection, ConnectionError>>),
+    Opening(BoxFuture<'static, Result<Connection, LineError>>),
     Open(Box<Connection>),
 }
 
@@ -53,8 +54,8 @@ enum Stream {
 enum Event {
     Shutdown,
     Installed(Result<Outcome, JoinError>),
-    Opened(Result<Connection, ConnectionError>),
-    Heard(Result<ServerMessage, ConnectionError>),
+    Opened(Result<Connection, LineError>),
+    Heard(Result<ServerMessage, LineError>),
     Timeout,
 }
 
@@ -221,7 +222,7 @@ impl Driver {
             address: self.config.address.clone(),
             applied,
         };
-        self.stream = Stream::Opening(Box::pin(Connection::open(endpoint.clone(), hello)));
+        self.stream = Stream::Opening(Box::pin(connection::open(endpoint.clone(), hello)));
     }
 
     fn begin_install(&mut self, received: Received) {
