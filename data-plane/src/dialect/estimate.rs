@@ -28,12 +28,20 @@ impl StreamDecoder {
     /// known. Of a stream that broke off, what was reported up to then is believed, except that no
     /// less output is billed than was seen.
     pub fn billed(&self, input_bytes: u64) -> (Usage, UsageSource) {
-        let estimate = estimate(input_bytes, self.output_bytes());
+        let estimate = Usage {
+            output: self.output_seen(),
+            ..estimate(input_bytes, 0)
+        };
         match self.usage() {
             Some(usage) if self.is_done() => (usage, UsageSource::Reported),
             Some(usage) => (with_output(usage, estimate.output), UsageSource::Estimated),
             None => (estimate, UsageSource::Estimated),
         }
+    }
+
+    /// Output tokens that passed, estimated by their bytes; a piece is one at least.
+    pub fn output_seen(&self) -> Tokens {
+        tokens(self.output_bytes()).max(Tokens::new(self.pieces()))
     }
 }
 

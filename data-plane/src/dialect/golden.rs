@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use agix_core::units::Tokens;
-use agix_core::usage::Usage;
+use agix_core::usage::{Usage, UsageSource};
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -181,6 +181,51 @@ fn early_ends(name: &str, dialect: Dialect, terminator: &[u8]) {
             }
         }
     }
+}
+
+/// A stream may be ended at any point: a client then reads a whole answer that ended by length.
+fn endings(name: &str, dialect: Dialect) {
+    for (case, input) in inputs(name) {
+        for length in 0..input.len() {
+            let mut decoder = StreamDecoder::new(dialect, &request(true), ids());
+            let mut items = Vec::new();
+            let pushed = decoder.push(Bytes::copy_from_slice(&input[..length]), &mut items);
+            if pushed.is_err() || decoder.is_done() || items.is_empty() {
+                continue;
+            }
+            let finished = decoder.finish_reason().is_some();
+            let (billed, source) = decoder.cut(INPUT_BYTES, &mut items);
+            assert_eq!(source, UsageSource::Estimated);
+            assert!(billed.total_output() >= decoder.output_seen());
+            let bytes: Vec<u8> = items.iter().flat_map(|item| item.bytes.to_vec()).collect();
+            let mut client = StreamDecoder::new(Dialect::OpenAi, &request(true), ids());
+            let read = client.push(bytes.into(), &mut Vec::new());
+            assert!(
+                client.is_done() || client.output_seen() == Tokens::ZERO,
+                "{case} ended at {length}: {read:?}"
+            );
+            if !finished && client.output_seen() > Tokens::ZERO {
+                assert_eq!(
+                    client.finish_reason(),
+                    Some(Finish::Length),
+                    "{case} at {length}"
+                );
+                let told = client.usage().unwrap_or_default();
+                let totals = |usage: Usage| (usage.total_input(), usage.total_output());
+                assert_eq!(totals(told), totals(billed), "{case} at {length}");
+            }
+        }
+    }
+}
+
+#[test]
+fn openai_streams_can_be_ended_anywhere() {
+    endings("openai-stream", Dialect::OpenAi);
+}
+
+#[test]
+fn anthropic_streams_can_be_ended_anywhere() {
+    endings("anthropic-stream", Dialect::Anthropic);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 mod outgoing;
 
 use agix_core::failover::Failure;
-use agix_core::usage::Usage;
+use agix_core::usage::{Usage, UsageSource};
 use bytes::Bytes;
 
 pub(in crate::dialect) use self::outgoing::Outgoing;
@@ -68,6 +68,8 @@ pub(in crate::dialect) struct Progress {
     pub(in crate::dialect) usage: Option<Usage>,
     /// Bytes of text that passed.
     pub(in crate::dialect) output_bytes: u64,
+    /// Pieces of text that passed, each a token at least.
+    pub(in crate::dialect) pieces: u64,
     /// The model, as the provider names it.
     pub(in crate::dialect) model: Option<String>,
     /// Why the first choice ended.
@@ -154,6 +156,23 @@ impl StreamDecoder {
         result.inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 
+    /// Ends the stream here, in the words with which it ends at a bound on its length, and says what
+    /// it is billed for. Nothing more comes after it.
+    pub fn cut(&mut self, input_bytes: u64, out: &mut Vec<StreamItem>) -> (Usage, UsageSource) {
+        let billed = self.billed(input_bytes);
+        if self.fault.is_some() || self.progress.done {
+            return billed;
+        }
+        let mut outgoing = Outgoing::new(out, Bytes::new());
+        match &mut self.reader {
+            Reader::OpenAi(relay) => relay.cut(&billed.0, &mut outgoing),
+            Reader::Anthropic(translator) => translator.cut(&billed.0, &mut outgoing),
+        }
+        outgoing.flush();
+        self.fault = Some(StreamFault::Truncated);
+        billed
+    }
+
     /// Whether the terminator was seen: the stream is whole and the connection may be closed.
     pub fn is_done(&self) -> bool {
         self.progress.done
@@ -167,6 +186,11 @@ impl StreamDecoder {
     /// Bytes of text that passed, to estimate tokens where the provider reports none.
     pub fn output_bytes(&self) -> u64 {
         self.progress.output_bytes
+    }
+
+    /// Pieces of text that passed.
+    pub(super) fn pieces(&self) -> u64 {
+        self.progress.pieces
     }
 
     /// The model that answers, as the provider names it.

@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 
+use agix_core::usage::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::Block;
 use super::usage::Report;
 use crate::dialect::neutral::{Step, Text};
+use crate::dialect::openai::relay::DONE;
 use crate::dialect::openai::write::StreamWriter;
 use crate::dialect::sse::Event;
 use crate::dialect::stream::{Outgoing, Progress, not_an_event};
-use crate::dialect::{AnswerIds, Refused, StreamFault, StreamItemKind};
+use crate::dialect::{AnswerIds, Finish, Refused, StreamFault, StreamItemKind};
 
 /// Translates one stream.
 #[derive(Debug)]
@@ -111,6 +113,23 @@ impl Translator {
         }
     }
 
+    /// Ends the stream as a bound on its length would.
+    pub(in crate::dialect) fn cut(&mut self, usage: &Usage, outgoing: &mut Outgoing<'_>) {
+        let ended = self.ended;
+        let Ok(writer) = self.tell(outgoing) else {
+            outgoing.pass(DONE, StreamItemKind::Done);
+            return;
+        };
+        if !ended {
+            let buffer = outgoing.buffer(StreamItemKind::Content);
+            writer.write(&Step::End(Finish::Length), buffer);
+        }
+        if let Some(event) = writer.usage(usage) {
+            outgoing.alone(event, StreamItemKind::Usage);
+        }
+        outgoing.pass(DONE, StreamItemKind::Done);
+    }
+
     fn begin(&mut self, wire: &Wire<'_>, progress: &mut Progress) -> Result<(), StreamFault> {
         if self.writer.is_some() {
             return Err(StreamFault::Malformed("it begins twice"));
@@ -163,6 +182,7 @@ impl Translator {
         let writer = self.tell(outgoing)?;
         if let Some(text) = said.filter(|text| !text.inner().is_empty()) {
             progress.output_bytes = progress.output_bytes.saturating_add(text.bytes());
+            progress.pieces = progress.pieces.saturating_add(1);
             writer.write(&Step::Say(text), outgoing.buffer(StreamItemKind::Content));
         }
         Ok(())

@@ -18,6 +18,12 @@ pub(super) struct Choices {
     pub(super) content: bool,
     /// Bytes of text in them.
     pub(super) bytes: u64,
+    /// Pieces of text in them, each a token at least.
+    pub(super) pieces: u64,
+    /// Which there are, a bit for each index.
+    pub(super) seen: u128,
+    /// Which are at their end.
+    pub(super) ended: u128,
     /// Why the first of them that is at its end ended.
     pub(super) finish: Option<Finish>,
     /// Whether any of them ended in an error, which some gateways say of a choice alone.
@@ -26,6 +32,8 @@ pub(super) struct Choices {
 
 #[derive(serde::Deserialize)]
 struct Choice<'a> {
+    #[serde(default, borrow)]
+    index: Option<&'a RawValue>,
     #[serde(default, borrow)]
     delta: Option<Message<'a>>,
     #[serde(default, borrow)]
@@ -80,18 +88,32 @@ impl<'de> Deserialize<'de> for Choices {
 impl Choices {
     fn add(&mut self, choice: &Choice<'_>) {
         self.count = self.count.saturating_add(1);
+        let bit = choice.bit();
+        self.seen |= bit;
         let reason = choice.finish_reason.and_then(literal);
         self.failed |= reason == Some("error");
         let finish = reason.map(Finish::from_openai);
         self.content |= finish.is_some();
+        if finish.is_some() {
+            self.ended |= bit;
+        }
         self.finish = self.finish.or(finish);
         let messages = [choice.delta.as_ref(), choice.message.as_ref()];
         for part in messages.into_iter().flatten().flat_map(Message::parts) {
             if is_given(part) {
                 self.content = true;
                 self.bytes = self.bytes.saturating_add(text_bytes(part));
+                self.pieces = self.pieces.saturating_add(1);
             }
         }
+    }
+}
+
+impl Choice<'_> {
+    /// Its index as a bit. One without a legal index is the only one.
+    fn bit(&self) -> u128 {
+        let index = self.index.and_then(|raw| raw.get().parse().ok());
+        1_u128.checked_shl(index.unwrap_or(0)).unwrap_or(1)
     }
 }
 
@@ -188,6 +210,7 @@ mod tests {
                 r#"[{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"finish_reason":null}]"#,
                 Choices {
                     count: 1,
+                    seen: 1,
                     ..Choices::default()
                 },
             ),
@@ -197,6 +220,8 @@ mod tests {
                     count: 2,
                     content: true,
                     bytes: 9,
+                    pieces: 2,
+                    seen: 3,
                     ..Choices::default()
                 },
             ),
@@ -205,6 +230,8 @@ mod tests {
                 Choices {
                     count: 1,
                     content: true,
+                    seen: 1,
+                    ended: 1,
                     finish: Some(Finish::Length),
                     ..Choices::default()
                 },
@@ -215,6 +242,9 @@ mod tests {
                     count: 1,
                     content: true,
                     bytes: 12,
+                    pieces: 1,
+                    seen: 1,
+                    ended: 1,
                     finish: Some(Finish::ToolCalls),
                     ..Choices::default()
                 },
@@ -225,6 +255,9 @@ mod tests {
                     count: 1,
                     content: true,
                     bytes: 2,
+                    pieces: 1,
+                    seen: 1,
+                    ended: 1,
                     finish: Some(Finish::Other),
                     ..Choices::default()
                 },

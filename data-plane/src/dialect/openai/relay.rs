@@ -6,12 +6,14 @@
 //! - Asked: usage comes once, in an event of its own before the terminator, wherever and however
 //!   often the provider sent it. If the provider sent none, there is none.
 
+use agix_core::usage::Usage;
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::choices::{Choices, Outline};
 use super::usage;
+use super::write::StreamWriter;
 use crate::dialect::splice::{Edit, member_around, span_in, span_of, splice};
 use crate::dialect::sse::{Data, Event};
 use crate::dialect::stream::{Outgoing, Progress, not_an_event};
@@ -29,6 +31,10 @@ pub(in crate::dialect) struct Relay {
     held: Option<Bytes>,
     /// Whether anything of the answer has come.
     begun: bool,
+    /// The last event of the answer, which says how the stream calls itself.
+    last: Bytes,
+    /// The choices that have begun and have not ended, a bit for each index.
+    open: u128,
 }
 
 /// The choices of an event, as they stand there.
@@ -45,6 +51,8 @@ impl Relay {
             asked,
             held: None,
             begun: false,
+            last: Bytes::new(),
+            open: 0,
         }
     }
 
@@ -74,7 +82,7 @@ impl Relay {
         if outline.choices.is_some_and(|choices| choices.failed) {
             return Err(StreamFault::Malformed("a choice ended in an error"));
         }
-        self.note(&outline, progress);
+        self.note(&outline, event, progress);
         match self.usage_edit(&outline, event, data) {
             Change::Nothing => outgoing.pass(event, kind_of(outline.choices)),
             Change::HoldBack => {}
@@ -117,9 +125,28 @@ impl Relay {
         Ok(())
     }
 
-    fn note(&mut self, outline: &Outline<'_>, progress: &mut Progress) {
+    /// Ends the stream as a bound on its length would.
+    pub(in crate::dialect) fn cut(&mut self, usage: &Usage, outgoing: &mut Outgoing<'_>) {
+        let fields = Event::read(&self.last).ok();
+        let head = fields.and_then(|fields| StreamWriter::head_of(fields.data.text()));
+        if let Some(head) = head {
+            let writer = StreamWriter::resumed(head, self.asked);
+            writer.cut(self.open, outgoing.buffer(StreamItemKind::Content));
+            if let Some(event) = writer.usage(usage) {
+                outgoing.alone(event, StreamItemKind::Usage);
+            }
+        }
+        outgoing.pass(DONE, StreamItemKind::Done);
+    }
+
+    fn note(&mut self, outline: &Outline<'_>, event: &Bytes, progress: &mut Progress) {
         if let Some(choices) = outline.choices {
-            self.begun |= choices.count > 0;
+            if choices.count > 0 {
+                self.begun = true;
+                self.last = event.clone();
+                self.open = (self.open | choices.seen) & !choices.ended;
+            }
+            progress.pieces = progress.pieces.saturating_add(choices.pieces);
             progress.output_bytes = progress.output_bytes.saturating_add(choices.bytes);
             progress.finish = progress.finish.or(choices.finish);
         }

@@ -3,7 +3,8 @@
 use agix_core::units::Tokens;
 use agix_core::usage::Usage;
 use bytes::{Bytes, BytesMut};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::relay::DONE;
 use crate::dialect::neutral::{Reply, Step, Text};
@@ -27,6 +28,21 @@ struct Head<'a> {
     model: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     system_fingerprint: Option<&'a str>,
+}
+
+/// How a stream calls itself, as its events say.
+#[derive(Serialize, Deserialize)]
+struct Name<'a> {
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    object: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    created: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    model: Option<&'a RawValue>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none")]
+    system_fingerprint: Option<&'a RawValue>,
 }
 
 /// A report of usage.
@@ -83,6 +99,51 @@ impl StreamWriter {
             head: head("chat.completion.chunk", ids, model, fingerprint),
             usage_asked,
         }
+    }
+
+    /// A writer that goes on with a stream that has begun.
+    pub(in crate::dialect) const fn resumed(head: String, usage_asked: bool) -> Self {
+        Self { head, usage_asked }
+    }
+
+    /// How a stream calls itself, by the data of one of its events.
+    pub(in crate::dialect) fn head_of(data: &str) -> Option<String> {
+        let name: Name<'_> = serde_json::from_str(data).ok()?;
+        let mut head = to_json(&name);
+        head.pop();
+        // An event that says nothing of all that is not one of this protocol.
+        (head.len() > 1).then_some(head)
+    }
+
+    /// Appends the event that ends these choices, a bit for each index, by the bound on their
+    /// length.
+    pub(in crate::dialect) fn cut(&self, choices: u128, out: &mut BytesMut) {
+        let ends: Vec<_> = (0..u128::BITS)
+            .filter(|index| choices & 1_u128.checked_shl(*index).unwrap_or(0) != 0)
+            .map(|index| {
+                format!(
+                    r#"{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":"length"}}"#
+                )
+            })
+            .collect();
+        if ends.is_empty() {
+            return;
+        }
+        let usage = if self.usage_asked {
+            r#","usage":null"#
+        } else {
+            ""
+        };
+        let event = [
+            "data: ",
+            &self.head,
+            r#","choices":["#,
+            &ends.join(","),
+            "]",
+            usage,
+            "}\n\n",
+        ];
+        out.extend_from_slice(event.concat().as_bytes());
     }
 
     /// Appends the event of one step.

@@ -184,3 +184,80 @@ proptest! {
         prop_assert!(text.ends_with("data: [DONE]\n\n"));
     }
 }
+
+fn cut(decoder: &mut StreamDecoder) -> Vec<StreamItem> {
+    let mut items = Vec::new();
+    decoder.cut(330, &mut items);
+    items
+}
+
+fn text(items: &[StreamItem]) -> String {
+    let bytes: Vec<u8> = items.iter().flat_map(|item| item.bytes.to_vec()).collect();
+    String::from_utf8(bytes).unwrap()
+}
+
+const NAMED: &str = concat!(
+    r#"data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"m","#,
+    r#""choices":[{"index":0,"delta":{"content":"Hello"}}]}"#,
+    "\n\n"
+);
+
+#[test]
+fn a_stream_that_is_cut_ends_as_at_a_bound_on_its_length() {
+    let mut decoder = decoder(true);
+    push(&mut decoder, NAMED).unwrap();
+    let items = cut(&mut decoder);
+    let kinds: Vec<_> = items.iter().map(|item| item.kind).collect();
+    assert_eq!(
+        kinds,
+        [
+            StreamItemKind::Content,
+            StreamItemKind::Usage,
+            StreamItemKind::Done
+        ]
+    );
+    let head = r#"{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m""#;
+    assert_eq!(
+        text(&items[..1]),
+        format!(
+            "data: {head},\"choices\":[{{\"index\":0,\"delta\":{{}},\"logprobs\":null,\
+             \"finish_reason\":\"length\"}}],\"usage\":null}}\n\n"
+        )
+    );
+    let usage = text(&items[1..2]);
+    let event: Value = serde_json::from_str(usage.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(event["id"], "c1");
+    assert_eq!(event["choices"], json!([]));
+    // 330 bytes of request, and 5 bytes of text.
+    assert_eq!(event["usage"]["prompt_tokens"], 100);
+    assert_eq!(event["usage"]["completion_tokens"], 2);
+    assert_eq!(text(&items[2..]), "data: [DONE]\n\n");
+    assert_eq!(push(&mut decoder, HELLO), Err(StreamFault::Truncated));
+    assert!(cut(&mut decoder).is_empty());
+}
+
+#[test]
+fn only_the_choices_that_go_on_are_cut() {
+    let mut decoder = decoder(false);
+    for event in [
+        r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"data: {"id":"c","choices":[{"index":2,"delta":{"content":"b"}}]}"#,
+        r#"data: {"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+    ] {
+        let chunk = Bytes::from(format!("{event}\n\n"));
+        decoder.push(chunk, &mut Vec::new()).unwrap();
+    }
+    assert_eq!(
+        text(&cut(&mut decoder)),
+        "data: {\"id\":\"c\",\"choices\":[{\"index\":2,\"delta\":{},\"logprobs\":null,\
+         \"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n"
+    );
+}
+
+#[test]
+fn a_stream_that_is_whole_cannot_be_cut() {
+    let mut decoder = decoder(false);
+    push(&mut decoder, NAMED).unwrap();
+    push(&mut decoder, "data: [DONE]\n\n").unwrap();
+    assert!(cut(&mut decoder).is_empty());
+}
