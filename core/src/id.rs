@@ -177,6 +177,18 @@ impl AgentName {
     pub fn default_agent() -> Self {
         Self(Arc::from("default-agent"))
     }
+
+    /// What is counted under one name because the names themselves are too many.
+    pub fn others() -> Self {
+        Self(Arc::from("other"))
+    }
+}
+
+impl ModelName {
+    /// What is counted under one name because nobody lists the names themselves.
+    pub fn others() -> Self {
+        Self(Arc::from("other"))
+    }
 }
 
 impl ProxyId {

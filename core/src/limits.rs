@@ -276,6 +276,16 @@ pub const ASSUMED_OUTPUT_TOKENS: u64 = 16_384;
 pub const LINKED_PART_TOKENS: u64 = 5_000;
 /// Output tokens of a stream that money is reserved for at a time.
 pub const STREAM_RESERVE_TOKENS: u64 = 1_024;
+/// Time a stream whose reservation is used up waits for more money before it is ended.
+pub const STREAM_EXTENSION_WAIT: Duration = Duration::from_secs(2);
+/// Agents that no policy names and whose usage a proxy counts apart; the rest is counted together.
+pub const UNLISTED_AGENTS: usize = 1_024;
+/// Agents of which something may be new at once; beyond that all are looked through.
+pub const AGENT_NEWS: usize = 131_072;
+/// Uses of all agents of one report together.
+pub const REPORT_USES: usize = 65_536;
+/// Time a proxy that stops gives its last report to be confirmed.
+pub const LEDGER_FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Plans of models one worker keeps.
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.

@@ -35,6 +35,19 @@ impl Usage {
     pub const fn total_output(&self) -> Tokens {
         self.output.saturating_add(self.reasoning)
     }
+
+    /// The tokens of both.
+    #[must_use]
+    pub const fn plus(&self, other: &Self) -> Self {
+        Self {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            cache_write_5m: self.cache_write_5m.saturating_add(other.cache_write_5m),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+        }
+    }
 }
 
 /// How well the tokens of a call are known.

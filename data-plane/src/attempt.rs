@@ -4,6 +4,8 @@
 //! - A whole answer is read and understood, and of a stream the first event, before the caller is
 //!   sent a status: until then any fault may still lead to the next target.
 //! - Every attempt, and every target that was passed over, is reported with its reason.
+//! - Before an attempt begins, the most it can cost is set aside; a target that is too dear for what
+//!   is left of the budget is passed over.
 
 mod once;
 mod report;
@@ -12,17 +14,21 @@ use std::sync::Arc;
 
 use agix_core::failover::{Failure, Run, Step, Stop};
 use agix_core::id::AgentName;
+use agix_core::lease::Need;
 use agix_core::time::Mono;
+use agix_core::units::Tokens;
+use tokio::time::timeout_at;
 
 use crate::clock;
 use crate::dialect::{Answer, ChatRequest, EmbeddingsRequest};
 use crate::plan::{Plan, Target};
+use crate::quota::{self, Gate, Reservation};
 use crate::record::Record;
 use crate::relay::Opening;
 use crate::snapshot::Compiled;
 use crate::worker::Worker;
 
-pub(crate) use report::{AttemptReport, Fault, Skip};
+pub(crate) use report::{AttemptReport, Fault, NotAllowed, Skip};
 
 /// What the caller asks.
 #[derive(Debug)]
@@ -40,6 +46,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) compiled: &'a Arc<Compiled>,
     pub(crate) plan: &'a Arc<Plan>,
     pub(crate) agent: &'a AgentName,
+    pub(crate) gate: &'a Arc<Gate>,
     pub(crate) ask: &'a Ask,
     pub(crate) request_id: &'a str,
     /// When the request must have ended.
@@ -72,6 +79,50 @@ pub(crate) struct Failed {
     /// The last failure; absent if no target could be tried.
     pub(crate) last: Option<Fault>,
     pub(crate) attempts: Vec<AttemptReport>,
+    /// The last target that limits or budget kept out.
+    pub(crate) not_allowed: Option<NotAllowed>,
+}
+
+impl Ask {
+    /// Bytes of the request.
+    pub(crate) fn bytes(&self) -> u64 {
+        let body = match self {
+            Self::Chat(chat) => chat.body(),
+            Self::Embeddings(ask) => ask.body(),
+        };
+        u64::try_from(body.len()).unwrap_or(u64::MAX)
+    }
+
+    /// The most input tokens it can come to.
+    fn input_bound(&self) -> Tokens {
+        match self {
+            Self::Chat(chat) => chat.input_bound(),
+            Self::Embeddings(ask) => ask.input_bound(),
+        }
+    }
+}
+
+/// What becomes of the targets of one request, as they are tried.
+#[derive(Debug, Default)]
+struct Course {
+    last: Option<Fault>,
+    attempts: Vec<AttemptReport>,
+    not_allowed: Option<NotAllowed>,
+}
+
+impl Course {
+    fn stopped(self, stop: Stop) -> Failed {
+        Failed {
+            stop,
+            last: self.last,
+            attempts: self.attempts,
+            not_allowed: self.not_allowed,
+        }
+    }
+
+    fn skip(&mut self, target: &Target, skip: Skip) {
+        self.attempts.push(AttemptReport::skipped(target, skip));
+    }
 }
 
 impl Exchange<'_> {
@@ -83,39 +134,42 @@ impl Exchange<'_> {
             Ask::Embeddings(_) => 1,
         };
         let mut run = Run::new(targets, &self.compiled.policy.failover, self.deadline);
-        let mut attempts = Vec::new();
-        let mut last = None;
+        let mut course = Course::default();
         let mut step = run.start(clock.mono());
         loop {
             let (place, not_before) = match step {
                 Step::Attempt { target, not_before } => (target, not_before),
-                Step::Stop(stop) => {
-                    return Err(Failed {
-                        stop,
-                        last,
-                        attempts,
-                    });
-                }
+                Step::Stop(stop) => return Err(course.stopped(stop)),
             };
             let Some(target) = self.plan.targets.get(place) else {
-                return Err(Failed {
-                    stop: Stop::Exhausted,
-                    last,
-                    attempts,
-                });
+                return Err(course.stopped(Stop::Exhausted));
             };
             if let Some(skip) = self.passed_over(place, target) {
-                attempts.push(AttemptReport::skipped(target, skip));
+                course.skip(target, skip);
                 step = run.skipped(&self.plan.facts, clock.mono());
                 continue;
             }
             let began = self.wait(not_before).await;
+            match self.set_aside(target, record).await {
+                Ok(reservation) => record.attempt(place, reservation),
+                Err(None) => return Err(course.stopped(Stop::Deadline)),
+                Err(Some(no)) => {
+                    let hopeless = !no.is_about_money() && !record.is_admitted();
+                    course.skip(target, Skip::Budget(no.reason()));
+                    course.not_allowed = Some(no);
+                    if hopeless {
+                        return Err(course.stopped(Stop::Exhausted));
+                    }
+                    step = run.skipped(&self.plan.facts, clock.mono());
+                    continue;
+                }
+            }
             let outcome = self.once(target).await;
             let ended = clock.mono();
             record.waited = record.waited.saturating_add(ended.since(began));
             match outcome {
                 Ok((gain, dropped)) => {
-                    record.attempts = record.attempts.saturating_add(1);
+                    record.attempt_answered();
                     target.metrics.attempts.inc();
                     return Ok(Answered {
                         target: place,
@@ -124,18 +178,54 @@ impl Exchange<'_> {
                     });
                 }
                 Err(once::Unanswered::Ineligible(reason)) => {
-                    attempts.push(AttemptReport::skipped(target, Skip::Request(reason)));
+                    record.attempt_not_made();
+                    course.skip(target, Skip::Request(reason));
                     step = run.skipped(&self.plan.facts, ended);
                 }
                 Err(once::Unanswered::Fault(fault)) => {
-                    record.attempts = record.attempts.saturating_add(1);
                     self.note(target, &fault);
-                    attempts.push(AttemptReport::failed(target, &fault, ended.since(began)));
+                    let report = AttemptReport::failed(target, &fault, ended.since(began));
+                    course.attempts.push(report);
                     let failure = self.failure(&fault, ended);
+                    record.attempt_failed(failure, fault.billed.as_deref().copied());
                     step = run.failed(failure, &self.plan.facts, ended, clock::random());
-                    last = Some(fault);
+                    course.last = Some(fault);
                 }
             }
+        }
+    }
+
+    /// Sets aside what the target can cost at most; the first time with everything else that the
+    /// request needs to begin. Nothing if the request's time is up before that is decided.
+    async fn set_aside(
+        &self,
+        target: &Target,
+        record: &mut Record,
+    ) -> Result<Reservation, Option<NotAllowed>> {
+        if !self.gate.is_limited() && record.is_admitted() {
+            return Ok(Reservation::NONE);
+        }
+        let bounds = quota::most(self.ask, self.ask.input_bound(), target);
+        let first = quota::first_step(self.ask, bounds, target);
+        let needed = quota::price(target.tariff(), &first);
+        let lost = record.lost();
+        let decided = async {
+            if let Some(pass) = record.pass_mut() {
+                return pass.hold(needed.saturating_add(lost)).await;
+            }
+            let tokens = bounds.input.saturating_add(bounds.output).get();
+            let need = Need {
+                tokens,
+                money: needed,
+            };
+            record.admitted(self.gate.enter(need).await?);
+            Ok(())
+        };
+        let until = self.worker.shared.clock.instant(self.deadline);
+        match timeout_at(until, decided).await {
+            Ok(Ok(())) => Ok(Reservation { bounds, first }),
+            Ok(Err(refused)) => Err(Some(NotAllowed { refused, needed })),
+            Err(_elapsed) => Err(None),
         }
     }
 

@@ -79,6 +79,13 @@ impl<S, H> Line<S, H> {
         let sent = self.say.try_send(S::from(message));
         sent.map_err(|_full| LineError::NotRead)
     }
+
+    /// Says nothing more, and waits until the control plane has ended the stream, too.
+    pub(crate) async fn hang_up(self) {
+        let Self { say, mut hear } = self;
+        drop(say);
+        while let Ok(Some(_rest)) = hear.message().await {}
+    }
 }
 
 impl From<Status> for LineError {

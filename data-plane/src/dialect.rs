@@ -29,6 +29,7 @@ mod sse;
 mod stream;
 
 pub use bounds::thinks_unseen;
+pub use estimate::estimated;
 pub use refused::{Refused, decode_error};
 pub use request::{ChatRequest, EmbeddingsRequest, InvalidRequest};
 pub use simulated::{SimulatedReply, SimulatedStream, simulate, simulate_embeddings};

@@ -8,10 +8,11 @@
 //! - Errors have the shape of the caller's protocol; only [`refusal`] makes them.
 
 pub(crate) mod body;
+mod budget_headers;
 mod chat;
 mod identity;
 mod models;
-pub(crate) mod rate_headers;
+mod rate_headers;
 pub(crate) mod refusal;
 pub(crate) mod reply;
 

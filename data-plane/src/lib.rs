@@ -1,9 +1,10 @@
 //! The proxy between agents and model providers.
 //!
 //! A request passes these rooms in order: [`listener`] accepts its connection, [`front`] reads it
-//! and says who is calling, [`plan`] says where it may go, [`attempt`] goes there, [`dialect`]
-//! translates, [`upstream`] talks to the provider, [`relay`] sends a stream on, [`record`] enters
-//! it in the books. [`snapshot`] is the policy all of them use, [`policy_sync`] keeps it current.
+//! and says who is calling, [`plan`] says where it may go, [`quota`] whether, [`attempt`] goes there,
+//! [`dialect`] translates, [`upstream`] talks to the provider, [`relay`] sends a stream on,
+//! [`record`] enters it in the books. [`snapshot`] is the policy all of them use, [`policy_sync`]
+//! keeps it current.
 
 pub mod clock;
 pub mod dialect;
@@ -18,6 +19,7 @@ mod head;
 mod listener;
 mod metrics;
 mod plan;
+mod quota;
 mod record;
 mod relay;
 mod running;

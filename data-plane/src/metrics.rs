@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::atomic::AtomicU64;
 
 use agix_core::id::{ModelName, ProviderName};
+use agix_core::lease;
+use agix_core::units::NanoUsd;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -58,6 +60,28 @@ struct Refusal {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AdmissionOutcome {
+    outcome: &'static str,
+}
+
+/// Counters of limits and budgets.
+#[derive(Debug, Clone)]
+pub(crate) struct QuotaMetrics {
+    admissions: Family<AdmissionOutcome, Counter>,
+    /// Requests of agents that nothing limits.
+    pub(crate) unlimited: Counter,
+    /// Requests for which everything was at hand.
+    pub(crate) at_hand: Counter,
+    /// Requests that waited for the ledger and were let in.
+    pub(crate) waited: Counter,
+    pub(crate) parked: Gauge,
+    pub(crate) ledger_connected: Gauge,
+    pub(crate) streams_ended: Counter,
+    overruns: Counter,
+    overrun_usd: Dollars,
+}
+
 /// All counters of a proxy.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -76,6 +100,7 @@ pub(crate) struct Metrics {
     pub(crate) revision: Gauge,
     pub(crate) control_plane_connected: Gauge,
     pub(crate) revisions_refused: Counter,
+    pub(crate) quota: QuotaMetrics,
 }
 
 /// Counters of one asked model.
@@ -127,6 +152,7 @@ impl Metrics {
             revision: Gauge::default(),
             control_plane_connected: Gauge::default(),
             revisions_refused: Counter::default(),
+            quota: QuotaMetrics::new(),
         };
         metrics.registered()
     }
@@ -198,6 +224,7 @@ impl Metrics {
             "Policy revisions this proxy refused",
             self.revisions_refused.clone(),
         );
+        self.quota.register(r);
         self
     }
 
@@ -271,6 +298,82 @@ impl Metrics {
     /// Counts a request that the proxy refused itself.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&Refusal { reason }).inc();
+    }
+}
+
+impl QuotaMetrics {
+    fn new() -> Self {
+        let admissions: Family<AdmissionOutcome, Counter> = Family::default();
+        let of = |outcome| {
+            let label = AdmissionOutcome { outcome };
+            admissions.get_or_create(&label).clone()
+        };
+        Self {
+            unlimited: of("unlimited"),
+            at_hand: of("at_hand"),
+            waited: of("waited"),
+            parked: Gauge::default(),
+            ledger_connected: Gauge::default(),
+            streams_ended: Counter::default(),
+            overruns: Counter::default(),
+            overrun_usd: Counter::default(),
+            admissions,
+        }
+    }
+
+    fn register(&self, r: &mut Registry) {
+        r.register(
+            "admissions",
+            "Requests by how it was decided whether they may begin",
+            self.admissions.clone(),
+        );
+        r.register(
+            "waiting_requests",
+            "Requests and streams waiting for the ledger",
+            self.parked.clone(),
+        );
+        r.register(
+            "ledger_connected",
+            "Whether the ledger can be asked",
+            self.ledger_connected.clone(),
+        );
+        r.register(
+            "streams_ended_by_budget",
+            "Streams ended because their budget was used up",
+            self.streams_ended.clone(),
+        );
+        r.register(
+            "overruns",
+            "Requests that cost more than was set aside for them",
+            self.overruns.clone(),
+        );
+        r.register(
+            "overrun_usd",
+            "What they cost beyond that, in dollars",
+            self.overrun_usd.clone(),
+        );
+    }
+
+    /// Counts a request that was not let in.
+    pub(crate) fn refused(&self, refused: &lease::Refused) {
+        let outcome = match refused {
+            lease::Refused::Limit { .. } => "rate_limited",
+            lease::Refused::Budget { .. } => "over_budget",
+            lease::Refused::Undecided => "undecided",
+            lease::Refused::Crowded => "crowded",
+        };
+        let label = AdmissionOutcome { outcome };
+        self.admissions.get_or_create(&label).inc();
+    }
+
+    /// Counts a request that cost so much more than was set aside.
+    pub(crate) fn overrun(&self, more: NanoUsd) {
+        self.overruns.inc();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a gauge for people, not the books"
+        )]
+        self.overrun_usd.inc_by(more.as_nanos() as f64 / 1e9);
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) model: ModelName,
+    /// The name its usage is counted under: models that nobody lists are counted together.
+    pub(crate) counted_as: ModelName,
     pub(crate) upstream_model: String,
     pub(crate) provider: Arc<ProviderRuntime>,
     pub(crate) quote: Quote,
@@ -154,6 +156,11 @@ impl Target {
         let known = entry.is_some() || tariff(&quote).is_some();
         Ok(Self {
             model: model.clone(),
+            counted_as: if known {
+                model.clone()
+            } else {
+                ModelName::others()
+            },
             upstream_model: route.upstream_model,
             script: compiled.script(model, provider),
             metrics: shared.metrics.target(model, &provider.name, known),

@@ -1,16 +1,22 @@
 //! The record of a request: made when it is accepted, handed in once, whatever becomes of it.
 //!
-//! A request whose caller leaves is recorded too: the record is handed in when it is dropped.
+//! A request whose caller leaves is recorded and settled too: that is done when the record is
+//! dropped. Nobody knows what a provider bills for a call that was given up, so of a stream what
+//! passed is billed, and of a call that had said nothing yet all that was set aside.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use agix_core::failover::Failure;
 use agix_core::id::AgentName;
 use agix_core::price::{Quote, cost};
 use agix_core::time::{Mono, Wall};
+use agix_core::units::NanoUsd;
 use agix_core::usage::{Cost, PriceSource, Usage, UsageRecord, UsageSource};
 
+use crate::dialect;
 use crate::plan::{Plan, Target};
+use crate::quota::{Charge, Pass, Reservation};
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
 
@@ -21,10 +27,18 @@ pub(crate) struct Record {
     compiled: Arc<Compiled>,
     plan: Arc<Plan>,
     agent: AgentName,
+    /// Present once the request was let in.
+    pass: Option<Pass>,
     request_id: String,
+    /// Bytes of the request.
+    input_bytes: u64,
     accepted: Mono,
     accepted_at: Wall,
     pub(crate) attempts: u32,
+    /// The call that is being made, and what is set aside for it.
+    under_way: Option<(usize, Reservation)>,
+    /// What failed attempts billed all the same.
+    failed: Vec<(usize, Bill)>,
     /// Time spent waiting for providers and for retries.
     pub(crate) waited: Duration,
     /// The target that answers, and what it billed so far.
@@ -79,27 +93,137 @@ impl Record {
         compiled: &Arc<Compiled>,
         plan: &Arc<Plan>,
         agent: AgentName,
-        request_id: &str,
+        request: (&str, u64),
         accepted: Mono,
     ) -> Self {
+        let (request_id, input_bytes) = request;
         Self {
             accepted_at: shared.clock.wall(),
             shared: Arc::clone(shared),
             compiled: Arc::clone(compiled),
             plan: Arc::clone(plan),
             agent,
+            pass: None,
             request_id: request_id.to_owned(),
+            input_bytes,
             accepted,
             attempts: 0,
+            under_way: None,
+            failed: Vec::new(),
             waited: Duration::ZERO,
             answered: None,
             ending: Ending::CallerLeft,
         }
     }
 
+    /// The request was let in.
+    pub(crate) fn admitted(&mut self, pass: Pass) {
+        self.pass = Some(pass);
+    }
+
+    /// Whether the request was let in.
+    pub(crate) const fn is_admitted(&self) -> bool {
+        self.pass.is_some()
+    }
+
+    /// The rights of the request, once it was let in.
+    pub(crate) const fn pass_mut(&mut self) -> Option<&mut Pass> {
+        self.pass.as_mut()
+    }
+
+    /// An attempt at a target begins.
+    pub(crate) const fn attempt(&mut self, target: usize, reservation: Reservation) {
+        self.under_way = Some((target, reservation));
+    }
+
+    /// It could not be made at all.
+    pub(crate) const fn attempt_not_made(&mut self) {
+        self.under_way = None;
+    }
+
+    /// It was answered; what that costs is told with [`Record::bill`].
+    pub(crate) const fn attempt_answered(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// It failed. A call that was given up because the request's time was up may be billed whole.
+    pub(crate) fn attempt_failed(
+        &mut self,
+        failure: Failure,
+        billed: Option<(Usage, UsageSource)>,
+    ) {
+        self.attempts = self.attempts.saturating_add(1);
+        let Some((place, _)) = self.under_way.take() else {
+            return;
+        };
+        let bill = match (billed, failure) {
+            (Some(billed), _) => self.plan.targets.get(place).map(|it| Bill::of(it, billed)),
+            (None, Failure::Deadline) => self.given_up(place),
+            (None, _) => None,
+        };
+        if let Some(bill) = bill {
+            self.failed.push((place, bill));
+        }
+    }
+
+    /// What is set aside for the call under way.
+    pub(crate) const fn reservation(&self) -> Option<&Reservation> {
+        match &self.under_way {
+            Some((_, reservation)) => Some(reservation),
+            None => None,
+        }
+    }
+
+    /// Whether money is set aside.
+    pub(crate) fn has_set_aside(&self) -> bool {
+        let pass = self.pass.as_ref();
+        pass.is_some_and(|pass| !pass.reserved().is_zero())
+    }
+
     /// Notes what the answering target billed so far.
     pub(crate) fn bill(&mut self, target: usize, bill: Bill) {
+        self.under_way = None;
         self.answered = Some((target, bill));
+    }
+
+    /// What is spent for failed attempts so far.
+    pub(crate) fn lost(&self) -> NanoUsd {
+        self.failed.iter().fold(NanoUsd::ZERO, |sum, (_, bill)| {
+            sum.saturating_add(amount(bill.cost))
+        })
+    }
+
+    /// What a call is billed of which nobody knows how far it came.
+    fn given_up(&self, place: usize) -> Option<Bill> {
+        let target = self.plan.targets.get(place)?;
+        let bill = Bill::of(target, dialect::estimated(self.input_bytes, 0));
+        let set_aside = self.pass.as_ref().map_or(NanoUsd::ZERO, Pass::reserved);
+        let left = set_aside.saturating_sub(self.lost());
+        let cost = match bill.cost {
+            Cost::Known(least, source) => Cost::Known(least.max(left), source),
+            Cost::Unknown => Cost::Unknown,
+        };
+        Some(Bill { cost, ..bill })
+    }
+
+    /// Books everything that was billed and frees what was set aside.
+    fn settle(&mut self) {
+        let Some(pass) = self.pass.take() else { return };
+        let answered = self.answered.iter();
+        let charges = self
+            .failed
+            .iter()
+            .chain(answered)
+            .filter_map(|(place, bill)| {
+                let target = self.plan.targets.get(*place)?;
+                Some(Charge {
+                    model: target.counted_as.clone(),
+                    usage: bill.usage,
+                    source: bill.source,
+                    cost: bill.cost,
+                })
+            });
+        pass.settle(charges);
     }
 
     /// Hands the record in.
@@ -116,39 +240,79 @@ impl Record {
         };
         let lasted = self.shared.clock.mono().since(self.accepted);
         self.shared.metrics.duration.observe(lasted.as_secs_f64());
-        let Some((place, bill)) = &self.answered else {
-            return;
-        };
-        let Some(target) = self.plan.targets.get(*place) else {
-            return;
-        };
-        let metrics = &target.metrics;
-        if *place > 0 && self.ending == Ending::Answered {
-            metrics.failovers.inc();
+        for (place, bill) in self.failed.iter().chain(&self.answered) {
+            if let Some(target) = self.plan.targets.get(*place) {
+                count_bill(target, bill);
+            }
         }
-        metrics.input_tokens.inc_by(bill.usage.total_input().get());
-        metrics
-            .output_tokens
-            .inc_by(bill.usage.total_output().get());
-        match bill.cost {
-            Cost::Known(amount, _) => {
-                #[expect(
-                    clippy::cast_precision_loss,
-                    reason = "a gauge for people, not the books"
-                )]
-                metrics.cost.inc_by(amount.as_nanos() as f64 / 1e9);
-            }
-            Cost::Unknown => {
-                metrics.unpriced.inc();
-            }
+        let target = self.answered.and_then(|(place, _)| {
+            let fallback = place > 0 && self.ending == Ending::Answered;
+            self.plan.targets.get(place).filter(|_| fallback)
+        });
+        if let Some(target) = target {
+            target.metrics.failovers.inc();
         }
     }
 }
 
+fn count_bill(target: &Target, bill: &Bill) {
+    let metrics = &target.metrics;
+    metrics.input_tokens.inc_by(bill.usage.total_input().get());
+    metrics
+        .output_tokens
+        .inc_by(bill.usage.total_output().get());
+    match bill.cost {
+        Cost::Known(amount, _) => {
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a gauge for people, not the books"
+            )]
+            metrics.cost.inc_by(amount.as_nanos() as f64 / 1e9);
+        }
+        Cost::Unknown => {
+            metrics.unpriced.inc();
+        }
+    }
+}
+
+const fn amount(cost: Cost) -> NanoUsd {
+    match cost {
+        Cost::Known(amount, _) => amount,
+        Cost::Unknown => NanoUsd::ZERO,
+    }
+}
+
+/// The bills of a request as one.
+fn sum<'a>(bills: impl Iterator<Item = &'a Bill>) -> Option<Bill> {
+    bills.copied().reduce(|sum, bill| Bill {
+        usage: sum.usage.plus(&bill.usage),
+        source: match (sum.source, bill.source) {
+            (UsageSource::Reported, UsageSource::Reported) => UsageSource::Reported,
+            _ => UsageSource::Estimated,
+        },
+        cost: match (sum.cost, bill.cost) {
+            (Cost::Known(one, _), Cost::Known(other, source)) => {
+                Cost::Known(one.saturating_add(other), source)
+            }
+            _ => Cost::Unknown,
+        },
+    })
+}
+
 impl Drop for Record {
     fn drop(&mut self) {
+        if let Some((place, _)) = self.under_way.take()
+            && let Some(bill) = self.given_up(place)
+        {
+            self.failed.push((place, bill));
+        }
+        self.settle();
         self.count();
-        let bill = self.answered.map(|(_, bill)| bill);
+        let bill = sum(self
+            .failed
+            .iter()
+            .chain(&self.answered)
+            .map(|(_, bill)| bill));
         let answered_by = self
             .answered
             .and_then(|(place, _)| self.plan.targets.get(place))
@@ -162,10 +326,9 @@ impl Drop for Record {
             attempts: self.attempts,
             usage: bill.map(|bill| bill.usage).unwrap_or_default(),
             usage_source: bill.map_or(UsageSource::Reported, |bill| bill.source),
-            cost: bill.map_or(
-                Cost::Known(agix_core::units::NanoUsd::ZERO, PriceSource::Policy),
-                |bill| bill.cost,
-            ),
+            cost: bill.map_or(Cost::Known(NanoUsd::ZERO, PriceSource::Policy), |bill| {
+                bill.cost
+            }),
             revision: self.compiled.revision,
             caller_left: self.ending == Ending::CallerLeft,
         });

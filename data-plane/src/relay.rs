@@ -6,6 +6,8 @@
 //!   terminator, so that no client takes it for whole.
 //! - Nothing is read from the provider while the caller does not read.
 //! - Dropping the body cancels the provider's call.
+//! - A stream that would outrun what can be set aside for it is ended as a bound on its length would
+//!   end it, and the provider's call with it. It is billed for what was sent.
 
 use std::collections::VecDeque;
 use std::future::Future as _;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use agix_core::failover::Failure;
 use agix_core::limits::STREAM_TAIL_TIME;
+use agix_core::units::Tokens;
 use agix_core::usage::Cost;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
@@ -25,6 +28,7 @@ use crate::clock::runtime_now;
 use crate::dialect::{StreamDecoder, StreamFault, StreamItem, StreamItemKind};
 use crate::front::refusal::error_body;
 use crate::plan::Plan;
+use crate::quota::{Meter, Room};
 use crate::record::{Bill, Ending, Record};
 use crate::upstream::UpstreamBody;
 use crate::worker::Worker;
@@ -42,6 +46,10 @@ pub(crate) struct Opening {
 pub(crate) struct RelayBody {
     upstream: UpstreamBody,
     decoder: StreamDecoder,
+    /// Received and not yet decoded.
+    received: Bytes,
+    /// Present if the stream has to keep within what is set aside for it.
+    meter: Option<Meter>,
     /// Decoded and not yet handed on.
     items: Vec<StreamItem>,
     ready: VecDeque<Bytes>,
@@ -86,18 +94,24 @@ impl Opening {
         mut upstream: UpstreamBody,
         mut decoder: StreamDecoder,
         until: Instant,
+        input_bytes: u64,
     ) -> Result<Self, Fault> {
         let mut items = Vec::new();
+        // A provider that says what it bills before it fails bills that.
+        let failed = |fault: Fault, decoder: &StreamDecoder| match decoder.usage() {
+            Some(_) => fault.billed(decoder.billed(input_bytes)),
+            None => fault,
+        };
         loop {
             let part = match timeout_at(until, upstream.data()).await {
                 Err(_elapsed) => {
                     let message = "the provider's stream did not begin in time";
-                    return Err(Fault::new(Failure::FirstTokenTimeout, message));
+                    let fault = Fault::new(Failure::FirstTokenTimeout, message);
+                    return Err(failed(fault, &decoder));
                 }
                 Ok(None) => {
-                    decoder
-                        .finish(&mut items)
-                        .map_err(|fault| stream_fault(&fault))?;
+                    let finished = decoder.finish(&mut items);
+                    finished.map_err(|fault| failed(stream_fault(&fault), &decoder))?;
                     return Ok(Self {
                         upstream,
                         decoder,
@@ -106,13 +120,13 @@ impl Opening {
                 }
                 Ok(Some(Err(_broken))) => {
                     let message = "the provider's stream broke off before its first event";
-                    return Err(Fault::new(Failure::Truncated, message));
+                    let fault = Fault::new(Failure::Truncated, message);
+                    return Err(failed(fault, &decoder));
                 }
                 Ok(Some(Ok(part))) => part,
             };
-            decoder
-                .push(part, &mut items)
-                .map_err(|fault| stream_fault(&fault))?;
+            let pushed = decoder.push(part, &mut items);
+            pushed.map_err(|fault| failed(stream_fault(&fault), &decoder))?;
             items.retain(|item| item.kind != StreamItemKind::Idle);
             if !items.is_empty() {
                 return Ok(Self {
@@ -133,9 +147,15 @@ impl RelayBody {
             decoder,
             items,
         } = opening;
+        let meter = record
+            .reservation()
+            .filter(|_| record.has_set_aside())
+            .map(|reservation| Meter::new(*reservation));
         let mut relay = Self {
             upstream,
             decoder,
+            received: Bytes::new(),
+            meter,
             items,
             ready: VecDeque::new(),
             ended: false,
@@ -163,33 +183,82 @@ impl RelayBody {
             if self.ended {
                 return Poll::Ready(None);
             }
-            match self.upstream.poll_data(cx) {
-                Poll::Pending => {
-                    let fault = ready!(self.clockwork.poll(cx));
-                    self.fail(&fault);
+            match self.room(cx) {
+                Room::For(tokens) if !self.received.is_empty() => {
+                    let part = next_part(&mut self.received, tokens);
+                    self.decode(part);
                 }
-                Poll::Ready(Some(Ok(part))) => {
+                Room::For(_) => ready!(self.receive(cx)),
+                Room::Wait => {
+                    // The provider is not read meanwhile, so that it is not it who is silent.
                     self.clockwork.last = runtime_now();
-                    let outcome = self.decoder.push(part, &mut self.items);
-                    self.hand_on();
-                    if let Err(fault) = outcome {
-                        self.fail(&stream_fault(&fault));
-                    }
+                    return Poll::Pending;
                 }
-                Poll::Ready(Some(Err(_broken))) => {
-                    let message = "the provider's stream broke off";
-                    self.fail(&Fault::new(Failure::Truncated, message));
-                }
-                Poll::Ready(None) => {
-                    let outcome = self.decoder.finish(&mut self.items);
-                    self.hand_on();
-                    match outcome {
-                        Ok(()) => self.complete(),
-                        Err(fault) => self.fail(&stream_fault(&fault)),
-                    }
+                Room::None => self.cut(),
+            }
+        }
+    }
+
+    /// How much may pass.
+    fn room(&mut self, cx: &mut Context<'_>) -> Room {
+        let Some(meter) = &mut self.meter else {
+            return Room::For(Tokens::new(u64::MAX));
+        };
+        let settings = &self.ledger.settings;
+        let target = settings.plan.targets.get(settings.target);
+        let tariff = target.and_then(|target| target.tariff());
+        let record = self.ledger.record.as_mut();
+        match record.and_then(|record| record.pass_mut()).zip(tariff) {
+            Some((pass, tariff)) => meter.poll(cx, pass, tariff, self.decoder.output_seen()),
+            None => Room::For(Tokens::new(u64::MAX)),
+        }
+    }
+
+    /// Takes the provider's next bytes, or its end.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.upstream.poll_data(cx) {
+            Poll::Pending => {
+                let fault = ready!(self.clockwork.poll(cx));
+                self.fail(&fault);
+            }
+            Poll::Ready(Some(Ok(part))) => {
+                self.clockwork.last = runtime_now();
+                self.received = part;
+            }
+            Poll::Ready(Some(Err(_broken))) => {
+                let message = "the provider's stream broke off";
+                self.fail(&Fault::new(Failure::Truncated, message));
+            }
+            Poll::Ready(None) => {
+                let outcome = self.decoder.finish(&mut self.items);
+                self.hand_on();
+                match outcome {
+                    Ok(()) => self.complete(),
+                    Err(fault) => self.fail(&stream_fault(&fault)),
                 }
             }
         }
+        Poll::Ready(())
+    }
+
+    fn decode(&mut self, part: Bytes) {
+        let outcome = self.decoder.push(part, &mut self.items);
+        self.hand_on();
+        if let Err(fault) = outcome {
+            self.fail(&stream_fault(&fault));
+        }
+    }
+
+    /// Ends the stream where it is, as a bound on its length would.
+    fn cut(&mut self) {
+        let settings = &self.ledger.settings;
+        settings.worker.shared.metrics.quota.streams_ended.inc();
+        // First of all: every moment more is billed.
+        self.upstream = UpstreamBody::Whole(None);
+        self.received = Bytes::new();
+        self.decoder.cut(settings.input_bytes, &mut self.items);
+        self.hand_on();
+        self.complete();
     }
 
     /// Hands decoded items on.
@@ -214,6 +283,7 @@ impl RelayBody {
 
     fn complete(&mut self) {
         self.ended = true;
+        self.received = Bytes::new();
         self.ledger.close(&self.decoder, Ending::Answered);
     }
 
@@ -303,6 +373,22 @@ impl Ledger {
             record.bill(self.settings.target, bill);
         }
         record.end(ending);
+    }
+}
+
+/// The next part to decode: everything that is surely within `tokens`, else one event.
+fn next_part(received: &mut Bytes, tokens: Tokens) -> Bytes {
+    let bytes = u64::try_from(received.len()).unwrap_or(u64::MAX);
+    // An event has fewer tokens than it has bytes.
+    if bytes <= tokens.get() {
+        return std::mem::take(received);
+    }
+    let ends = [&b"\n\n"[..], b"\r\n\r\n"]
+        .into_iter()
+        .filter_map(|end| Some(memchr::memmem::find(received, end)?.saturating_add(end.len())));
+    match ends.min() {
+        Some(end) => received.split_to(end),
+        None => std::mem::take(received),
     }
 }
 

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::listener;
 use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
+use crate::quota;
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
 use crate::upstream;
@@ -57,6 +58,8 @@ pub struct Running {
     shutdown: CancellationToken,
     drain: CancellationToken,
     stop: CancellationToken,
+    /// Cancelled when no request is left.
+    ended: CancellationToken,
     drain_time: Duration,
     tasks: TaskTracker,
     threads: Threads,
@@ -74,7 +77,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let catalogue = tokio::task::spawn_blocking(Catalogue::bundled)
         .await
         .map_err(|error| StartError::Workers(std::io::Error::other(error)))?;
-    let shared = Arc::new(Shared::new(catalogue, Arc::clone(&config.sink)));
+    let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink));
+    let shared = Arc::new(shared);
     let drain = CancellationToken::new();
     let stop = CancellationToken::new();
     let workers = config
@@ -85,7 +89,29 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let tasks = TaskTracker::new();
     tasks.spawn(listener::accept(callers, pool, drain.clone()));
     tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
-    keep_policy_current(&config, listen, &shared, &tasks, &stop);
+    let proxy = SyncConfig {
+        endpoints: config.control_plane.iter().cloned().collect(),
+        proxy_id: config
+            .proxy_id
+            .clone()
+            .unwrap_or_else(|| default_id(listen)),
+        incarnation: clock::random(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: listen.to_string(),
+        snapshot: config.snapshot.clone(),
+    };
+    let ended = CancellationToken::new();
+    tasks.spawn(quota::run(
+        quota::DriverConfig {
+            endpoints: proxy.endpoints.clone(),
+            proxy: proxy.proxy_id.clone(),
+            incarnation: proxy.incarnation,
+        },
+        Arc::clone(&shared.quota),
+        news,
+        ended.clone(),
+    ));
+    keep_policy_current(proxy, &shared, &tasks, &stop);
     Ok(Running {
         listen,
         admin: admin_address,
@@ -93,6 +119,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         shutdown,
         drain,
         stop,
+        ended,
         drain_time: config.drain,
         tasks,
         threads,
@@ -115,6 +142,7 @@ impl Running {
             self.stop.cancel();
             drop(joined.await);
         }
+        self.ended.cancel();
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -131,23 +159,11 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, St
 }
 
 fn keep_policy_current(
-    config: &Config,
-    listen: SocketAddr,
+    proxy: SyncConfig,
     shared: &Arc<Shared>,
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let sync = SyncConfig {
-        endpoints: config.control_plane.iter().cloned().collect(),
-        proxy_id: config
-            .proxy_id
-            .clone()
-            .unwrap_or_else(|| default_id(listen)),
-        incarnation: clock::random(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: listen.to_string(),
-        snapshot: config.snapshot.clone(),
-    };
     let target = Arc::clone(shared);
     let install = move |revision: Revision, policy: &Policy| install(&target, revision, policy);
     let source = Arc::clone(shared);
@@ -158,7 +174,7 @@ fn keep_policy_current(
     let (status, told) = watch::channel(SyncStatus::new());
     tasks.spawn(count_connected(Arc::clone(shared), told));
     tasks.spawn(policy_sync::run(
-        sync,
+        proxy,
         Arc::new(install),
         Arc::new(load),
         status,
@@ -179,6 +195,7 @@ async fn count_connected(shared: Arc<Shared>, mut status: watch::Receiver<SyncSt
 fn install(shared: &Shared, revision: Revision, policy: &Policy) -> Result<(), Vec<Problem>> {
     match Compiled::compile(revision, policy.clone()) {
         Ok(compiled) => {
+            let compiled = compiled.with_gates(&shared.quota);
             shared.compiled.store(Arc::new(compiled));
             shared
                 .metrics

@@ -8,9 +8,11 @@ use agix_core::limits::REQUEST_BYTES_TOTAL;
 use agix_core::price::Catalogue;
 use agix_core::usage::UsageRecord;
 use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::quota::{Gate, Quota};
 use crate::snapshot::Compiled;
 
 /// Takes the record of each finished request. Called on the request's own thread: it must not
@@ -35,23 +37,32 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) quota: Arc<Quota>,
     pub(crate) sink: Arc<dyn UsageSink>,
     pub(crate) draining: AtomicBool,
     pub(crate) bodies: BodyMemory,
 }
 
 impl Shared {
-    /// A proxy without a policy.
-    pub(crate) fn new(catalogue: Catalogue, sink: Arc<dyn UsageSink>) -> Self {
-        Self {
+    /// A proxy without a policy, and where the driver of its quotas hears of news.
+    pub(crate) fn new(
+        catalogue: Catalogue,
+        sink: Arc<dyn UsageSink>,
+    ) -> (Self, mpsc::Receiver<Arc<Gate>>) {
+        let clock = Clock::start();
+        let metrics = Metrics::new();
+        let (quota, news) = Quota::new(clock, metrics.quota.clone());
+        let shared = Self {
             compiled: ArcSwap::from_pointee(Compiled::empty()),
             catalogue,
-            clock: Clock::start(),
-            metrics: Metrics::new(),
+            clock,
+            metrics,
+            quota: Arc::new(quota),
             sink,
             draining: AtomicBool::new(false),
             bodies: BodyMemory::default(),
-        }
+        };
+        (shared, news)
     }
 }
 

@@ -7,11 +7,13 @@
 
 mod provider;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use agix_core::id::{AgentName, ModelName, ProviderName, Revision};
 use agix_core::policy::{KeyHash, Policy, Problem, ResourceKey};
+
+use crate::quota::{Listed, Quota};
 
 pub(crate) use provider::{Endpoint, ProviderRuntime, Script};
 
@@ -24,6 +26,8 @@ pub(crate) struct Compiled {
     keys: BTreeMap<KeyHash, AgentName>,
     /// Scripts of models that have their own.
     scripts: BTreeMap<ModelName, Arc<Script>>,
+    /// The gates of the agents it names, once it is in force.
+    gates: HashMap<AgentName, Listed>,
 }
 
 impl Compiled {
@@ -35,6 +39,7 @@ impl Compiled {
             providers: BTreeMap::new(),
             keys: BTreeMap::new(),
             scripts: BTreeMap::new(),
+            gates: HashMap::new(),
         })
     }
 
@@ -81,7 +86,22 @@ impl Compiled {
             providers,
             keys,
             scripts,
+            gates: HashMap::new(),
         })
+    }
+
+    /// Puts its limits in force and looks the gates of its agents up.
+    #[must_use]
+    pub(crate) fn with_gates(self, quota: &Quota) -> Self {
+        Self {
+            gates: quota.put_in_force(&self.policy),
+            ..self
+        }
+    }
+
+    /// The gate of an agent that the policy names.
+    pub(crate) fn listed(&self, agent: &AgentName) -> Option<Listed> {
+        self.gates.get(agent).cloned()
     }
 
     /// The provider of that name.

@@ -348,7 +348,7 @@ impl Agent {
     }
 
     /// Goes over to the proxy's session, if it has a new one.
-    pub(super) fn follow(&mut self, link: &Link) {
+    pub fn follow(&mut self, link: &Link) {
         let Some(session) = link.session else { return };
         if self.session == Some(session) {
             return;

@@ -177,21 +177,43 @@ impl Exchange<'_> {
         match self.ask {
             Ask::Chat(chat) if chat.stream() => {
                 let decoder = dialect::StreamDecoder::new(dialect, chat, self.answer_ids());
-                let opening = Opening::read(head.body, decoder, bounds.first).await?;
+                let opening =
+                    Opening::read(head.body, decoder, bounds.first, self.ask.bytes()).await?;
                 Ok(Gain::Stream(Box::new(opening)))
             }
             Ask::Chat(_) => {
-                let body = whole(head.body, UPSTREAM_ANSWER_BYTES, bounds).await?;
+                let body = self.answer(head.body, bounds).await?;
+                let bytes = body.len();
                 dialect::decode_answer(dialect, &self.answer_ids(), body)
                     .map(Gain::Whole)
-                    .map_err(bad_answer)
+                    .map_err(|bad| self.bad_answer(bad, bytes))
             }
             Ask::Embeddings(_) => {
-                let body = whole(head.body, UPSTREAM_ANSWER_BYTES, bounds).await?;
+                let body = self.answer(head.body, bounds).await?;
                 dialect::decode_embeddings(dialect, body)
                     .map(Gain::Whole)
-                    .map_err(bad_answer)
+                    .map_err(|bad| self.bad_answer(bad, 0))
             }
+        }
+    }
+
+    /// The body of a success. One that breaks off is billed for what arrived.
+    async fn answer(&self, body: UpstreamBody, bounds: Bounds) -> Result<Bytes, Fault> {
+        let read = whole(body, UPSTREAM_ANSWER_BYTES, bounds).await;
+        read.map_err(|Unread { fault, bytes }| {
+            if bytes == 0 {
+                return fault;
+            }
+            fault.billed(dialect::estimated(self.ask.bytes(), bytes))
+        })
+    }
+
+    /// An answer that says something, but not in the provider's protocol, is billed.
+    fn bad_answer(&self, bad: BadAnswer, bytes: usize) -> Fault {
+        match bad {
+            BadAnswer::Refused(refused) => Fault::refused(refused),
+            BadAnswer::Malformed(_) => Fault::new(Failure::Malformed, bad.to_string())
+                .billed(dialect::estimated(self.ask.bytes(), bytes)),
         }
     }
 
@@ -238,44 +260,37 @@ fn is_json_object(body: &[u8]) -> bool {
         && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
 }
 
-fn bad_answer(bad: BadAnswer) -> Fault {
-    match bad {
-        BadAnswer::Refused(refused) => Fault::refused(refused),
-        BadAnswer::Malformed(_) => Fault::new(Failure::Malformed, bad.to_string()),
-    }
+/// A body that was not read to its end.
+#[derive(Debug)]
+struct Unread {
+    fault: Fault,
+    /// Bytes of it that arrived.
+    bytes: usize,
 }
 
 /// The whole body, at most `limit` bytes.
-async fn whole(mut body: UpstreamBody, limit: usize, bounds: Bounds) -> Result<Bytes, Fault> {
+async fn whole(mut body: UpstreamBody, limit: usize, bounds: Bounds) -> Result<Bytes, Unread> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     loop {
         let until = bounds.total.min(crate::clock::runtime_now() + bounds.idle);
+        let bytes = first.len().saturating_add(rest.len());
+        let unread = |failure, message| {
+            let fault = Fault::new(failure, message);
+            Err(Unread { fault, bytes })
+        };
         let part = match timeout_at(until, body.data()).await {
             Err(_elapsed) => {
-                return Err(Fault::new(
-                    Failure::IdleTimeout,
-                    "the provider's answer stalled",
-                ));
+                return unread(Failure::IdleTimeout, "the provider's answer stalled");
             }
             Ok(None) => break,
             Ok(Some(Err(_broken))) => {
-                return Err(Fault::new(
-                    Failure::Truncated,
-                    "the provider's answer broke off",
-                ));
+                return unread(Failure::Truncated, "the provider's answer broke off");
             }
             Ok(Some(Ok(part))) => part,
         };
-        let held = first
-            .len()
-            .saturating_add(rest.len())
-            .saturating_add(part.len());
-        if held > limit {
-            return Err(Fault::new(
-                Failure::TooLarge,
-                "the provider's answer is too large",
-            ));
+        if bytes.saturating_add(part.len()) > limit {
+            return unread(Failure::TooLarge, "the provider's answer is too large");
         }
         if first.is_empty() && rest.is_empty() {
             first = part;

@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use agix_core::failover::{Failure, Refusal};
+use agix_core::lease::Refused as QuotaRefused;
+use agix_core::units::NanoUsd;
+use agix_core::usage::{Usage, UsageSource};
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -19,6 +22,16 @@ pub(crate) struct Fault {
     pub(crate) code: Option<String>,
     /// The provider's error body, where it is in the caller's protocol.
     pub(crate) original: Option<Bytes>,
+    /// What the provider bills all the same.
+    pub(crate) billed: Option<Box<(Usage, UsageSource)>>,
+}
+
+/// The agent's limits or budget did not let an attempt begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NotAllowed {
+    pub(crate) refused: QuotaRefused,
+    /// The most the attempt could have cost.
+    pub(crate) needed: NanoUsd,
 }
 
 /// One entry of `attempts[]`.
@@ -45,6 +58,8 @@ pub(crate) enum Skip {
     Request(&'static str),
     /// The policy or the proxy's environment keeps the target out.
     Configuration(&'static str),
+    /// No money could be set aside for it.
+    Budget(&'static str),
 }
 
 impl Fault {
@@ -55,6 +70,15 @@ impl Fault {
             message: message.into(),
             code: None,
             original: None,
+            billed: None,
+        }
+    }
+
+    /// The same, of a call that is billed.
+    pub(crate) fn billed(self, billed: (Usage, UsageSource)) -> Self {
+        Self {
+            billed: Some(Box::new(billed)),
+            ..self
         }
     }
 
@@ -66,6 +90,7 @@ impl Fault {
             message: refused.message,
             code: refused.code,
             original: None,
+            billed: None,
         }
     }
 
@@ -120,10 +145,27 @@ impl Fault {
     }
 }
 
+impl NotAllowed {
+    /// Why a target was passed over.
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self.refused {
+            QuotaRefused::Budget { .. } => "over budget",
+            QuotaRefused::Limit { .. } => "over a limit",
+            QuotaRefused::Undecided => "the budget cannot be checked",
+            QuotaRefused::Crowded => "too many requests are waiting",
+        }
+    }
+
+    /// Whether only money is lacking, so that a cheaper target may do.
+    pub(crate) const fn is_about_money(&self) -> bool {
+        matches!(self.refused, QuotaRefused::Budget { .. })
+    }
+}
+
 impl AttemptReport {
     pub(crate) fn skipped(target: &Target, skip: Skip) -> Self {
         let (reason, configuration) = match skip {
-            Skip::Request(reason) => (reason, false),
+            Skip::Request(reason) | Skip::Budget(reason) => (reason, false),
             Skip::Configuration(reason) => (reason, true),
         };
         Self {

@@ -45,6 +45,12 @@ impl StreamDecoder {
     }
 }
 
+/// What a call is billed for of which only so many bytes are known.
+pub fn estimated(input_bytes: u64, output_bytes: usize) -> (Usage, UsageSource) {
+    let output_bytes = u64::try_from(output_bytes).unwrap_or(u64::MAX);
+    (estimate(input_bytes, output_bytes), UsageSource::Estimated)
+}
+
 /// The usage of a call by the bytes of its request and of the text of its answer.
 fn estimate(input_bytes: u64, output_bytes: u64) -> Usage {
     Usage {

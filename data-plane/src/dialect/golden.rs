@@ -194,7 +194,9 @@ fn endings(name: &str, dialect: Dialect) {
                 continue;
             }
             let finished = decoder.finish_reason().is_some();
-            let (billed, source) = decoder.cut(INPUT_BYTES, &mut items);
+            let (billed, source) = decoder.billed(INPUT_BYTES);
+            decoder.cut(INPUT_BYTES, &mut items);
+            assert_eq!(decoder.billed(INPUT_BYTES), (billed, source));
             assert_eq!(source, UsageSource::Estimated);
             assert!(billed.total_output() >= decoder.output_seen());
             let bytes: Vec<u8> = items.iter().flat_map(|item| item.bytes.to_vec()).collect();

@@ -3,7 +3,7 @@
 mod outgoing;
 
 use agix_core::failover::Failure;
-use agix_core::usage::{Usage, UsageSource};
+use agix_core::usage::Usage;
 use bytes::Bytes;
 
 pub(in crate::dialect) use self::outgoing::Outgoing;
@@ -156,21 +156,20 @@ impl StreamDecoder {
         result.inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 
-    /// Ends the stream here, in the words with which it ends at a bound on its length, and says what
-    /// it is billed for. Nothing more comes after it.
-    pub fn cut(&mut self, input_bytes: u64, out: &mut Vec<StreamItem>) -> (Usage, UsageSource) {
-        let billed = self.billed(input_bytes);
+    /// Ends the stream here, in the words with which it ends at a bound on its length. Nothing more
+    /// comes after it.
+    pub fn cut(&mut self, input_bytes: u64, out: &mut Vec<StreamItem>) {
         if self.fault.is_some() || self.progress.done {
-            return billed;
+            return;
         }
+        let (usage, _) = self.billed(input_bytes);
         let mut outgoing = Outgoing::new(out, Bytes::new());
         match &mut self.reader {
-            Reader::OpenAi(relay) => relay.cut(&billed.0, &mut outgoing),
-            Reader::Anthropic(translator) => translator.cut(&billed.0, &mut outgoing),
+            Reader::OpenAi(relay) => relay.cut(&usage, &mut outgoing),
+            Reader::Anthropic(translator) => translator.cut(&usage, &mut outgoing),
         }
         outgoing.flush();
         self.fault = Some(StreamFault::Truncated);
-        billed
     }
 
     /// Whether the terminator was seen: the stream is whole and the connection may be closed.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agix_core::id::{AgentName, Revision};
+use agix_core::policy::RateLimits;
 use agix_core::time::Mono;
 use agix_core::usage::{Cost, UsageSource};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -15,8 +16,9 @@ use crate::attempt::{Answered, Ask, Exchange, Gain};
 use crate::dialect::{ChatRequest, EmbeddingsRequest};
 use crate::front::refusal::{Refusal, tokens_value};
 use crate::front::reply::{Content, Ids};
-use crate::front::{Reply, body, identity};
+use crate::front::{Reply, body, budget_headers, identity, rate_headers};
 use crate::plan::{NoPlan, Plan};
+use crate::quota::{Gate, Listed};
 use crate::record::{Bill, Ending, Record};
 use crate::relay::{RelayBody, RelaySettings};
 use crate::snapshot::Compiled;
@@ -60,9 +62,11 @@ pub(super) async fn answer(
         return Err(Refusal::no_policy());
     }
     let agent = identity::identify(&compiled, &parts.headers)?;
+    let Listed { gate, limits } = compiled
+        .listed(&agent)
+        .unwrap_or_else(|| shared.quota.unlisted(&agent));
     let (bytes, _held) = body::read(incoming, shared).await?;
     let read = shared.clock.mono();
-    let input_bytes = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let ask = match kind {
         Kind::Chat => ChatRequest::read(bytes).map(Ask::Chat),
         Kind::Embeddings => EmbeddingsRequest::read(bytes).map(Ask::Embeddings),
@@ -78,7 +82,7 @@ pub(super) async fn answer(
         &compiled,
         &plan,
         agent.clone(),
-        ids.request(),
+        (ids.request(), ask.bytes()),
         accepted,
     );
     let exchange = Exchange {
@@ -86,6 +90,7 @@ pub(super) async fn answer(
         compiled: &compiled,
         plan: &plan,
         agent: &agent,
+        gate: &gate,
         ask: &ask,
         request_id: ids.request(),
         deadline,
@@ -97,19 +102,27 @@ pub(super) async fn answer(
         .since(read)
         .saturating_sub(record.waited);
     shared.metrics.overhead.observe(own.as_secs_f64());
-    match outcome {
-        Ok(answered) => Ok(reply(
-            worker,
-            &compiled,
-            &plan,
-            answered,
-            record,
-            (input_bytes, deadline),
-        )),
-        Err(failed) => {
-            record.end(Ending::Failed);
-            Err(Refusal::failed(failed))
+    let failed = match outcome {
+        Ok(answered) => {
+            let until = (ask.bytes(), deadline);
+            let mut reply = reply(worker, &compiled, &plan, answered, record, until);
+            announce(&mut reply.headers, &gate, limits.as_ref());
+            return Ok(reply);
         }
+        Err(failed) => failed,
+    };
+    record.end(Ending::Failed);
+    let now = shared.clock.wall();
+    Err(Refusal::failed(failed, &agent, limits.as_ref(), now))
+}
+
+/// Says how the agent stands.
+fn announce(headers: &mut HeaderMap, gate: &Gate, limits: Option<&RateLimits>) {
+    if let Some(limits) = limits {
+        rate_headers::announce(headers, limits);
+    }
+    if gate.is_limited() {
+        budget_headers::announce(headers, gate.standing());
     }
 }
 

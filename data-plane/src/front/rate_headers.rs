@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use agix_core::policy::RateLimits;
 use agix_core::quota::Limit;
+use agix_core::units::{RequestLimit, TokenLimit};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -52,9 +53,10 @@ pub(crate) fn exhausted(headers: &mut HeaderMap, limit: Limit, allows: u64, wait
 
 /// Whole seconds for `Retry-After`: rounded up, so that who waits that long has waited long enough,
 /// and at least one.
-pub(crate) fn whole_seconds(wait: Duration) -> u64 {
+pub(crate) fn whole_seconds(wait: Duration) -> u32 {
     let begun = u64::from(wait.subsec_nanos() > 0);
-    wait.as_secs().saturating_add(begun).max(1)
+    let seconds = wait.as_secs().saturating_add(begun).max(1);
+    u32::try_from(seconds).unwrap_or(u32::MAX)
 }
 
 /// Whole milliseconds, rounded up, at least one.
@@ -64,7 +66,7 @@ pub(crate) fn whole_millis(wait: Duration) -> u64 {
 }
 
 fn quotas(limits: &RateLimits) -> impl Iterator<Item = (Limit, u64)> {
-    let requests = |limit: Option<agix_core::units::RequestLimit>| limit.map(|it| it.get().into());
+    let requests = |limit: Option<RequestLimit>| limit.map(|it| it.get().into());
     [
         (
             Limit::RequestsPerMinute,
@@ -73,7 +75,7 @@ fn quotas(limits: &RateLimits) -> impl Iterator<Item = (Limit, u64)> {
         (Limit::RequestsPerHour, requests(limits.requests_per_hour)),
         (
             Limit::TokensPerMinute,
-            limits.tokens_per_minute.map(|it| it.get()),
+            limits.tokens_per_minute.map(TokenLimit::get),
         ),
         (Limit::Concurrent, requests(limits.max_concurrent)),
     ]
@@ -124,8 +126,6 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use agix_core::units::{RequestLimit, TokenLimit};
-
     use super::*;
 
     fn text(headers: &HeaderMap, name: &str) -> String {

@@ -3,10 +3,10 @@
 
 mod quota;
 
-use std::time::Duration;
-
 use agix_core::failover::{Failure, Stop};
 use agix_core::id::AgentName;
+use agix_core::policy::RateLimits;
+use agix_core::time::Wall;
 use agix_core::units::Tokens;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -15,9 +15,6 @@ use serde::Serialize;
 
 use crate::attempt::{AttemptReport, Failed, Fault};
 use crate::dialect::InvalidRequest;
-use crate::front::rate_headers::whole_seconds;
-
-pub(crate) use quota::{OverBudget, Period};
 
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -31,24 +28,23 @@ pub(crate) struct Refusal {
     message: String,
     /// What a client library is told about trying again; absent: as its own rules say.
     should_retry: Option<bool>,
-    retry_after: Option<Duration>,
-    /// Further headers.
-    headers: Option<Box<HeaderMap>>,
+    retry_after_seconds: Option<u32>,
     /// Whether the rest of the request cannot be read and the connection must end.
     close: bool,
-    upstream: Option<Box<Upstream>>,
-    /// The limit that refused.
-    quota: Option<Box<quota::Details>>,
+    more: Option<Box<More>>,
     /// The word for the counter of refusals.
     pub(crate) reason: &'static str,
 }
 
-/// What providers had to do with it.
-#[derive(Debug)]
-struct Upstream {
+/// What only some errors say.
+#[derive(Debug, Default)]
+struct More {
     attempts: Vec<AttemptReport>,
     /// The provider's own error body, passed on as it is.
     original: Option<Bytes>,
+    /// The limit that refused.
+    quota: Option<quota::Details>,
+    headers: HeaderMap,
 }
 
 #[derive(Serialize)]
@@ -84,11 +80,9 @@ impl Refusal {
             param: None,
             message,
             should_retry: None,
-            retry_after: None,
-            headers: None,
+            retry_after_seconds: None,
             close: false,
-            upstream: None,
-            quota: None,
+            more: None,
             reason,
         }
     }
@@ -275,7 +269,7 @@ impl Refusal {
         let message =
             "The proxy is holding as many requests as it may; try again shortly.".to_owned();
         Self {
-            retry_after: Some(Duration::from_secs(1)),
+            retry_after_seconds: Some(1),
             close: true,
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -292,7 +286,7 @@ impl Refusal {
                        see whether it reaches its control plane."
             .to_owned();
         Self {
-            retry_after: Some(Duration::from_secs(1)),
+            retry_after_seconds: Some(1),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "server_error",
@@ -306,7 +300,7 @@ impl Refusal {
     pub(crate) fn draining() -> Self {
         let message = "The proxy is shutting down.".to_owned();
         Self {
-            retry_after: Some(Duration::from_secs(1)),
+            retry_after_seconds: Some(1),
             close: true,
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -317,14 +311,28 @@ impl Refusal {
         }
     }
 
-    /// No attempt gave an answer.
-    pub(crate) fn failed(failed: Failed) -> Self {
+    /// No attempt gave an answer. What limits and budget say is said if no provider was asked.
+    pub(crate) fn failed(
+        failed: Failed,
+        agent: &AgentName,
+        limits: Option<&RateLimits>,
+        at: Wall,
+    ) -> Self {
         let Failed {
             stop,
             last,
             attempts,
+            not_allowed,
         } = failed;
+        if let (None, Some(no)) = (&last, &not_allowed) {
+            let mut refusal = Self::not_allowed(agent, no, limits, at);
+            if attempts.len() > 1 {
+                refusal.more.get_or_insert_default().attempts = attempts;
+            }
+            return refusal;
+        }
         let mut refusal = match &last {
+            None if stop == Stop::Deadline => Self::out_of_time(),
             None => Self::no_target(&attempts),
             Some(fault) if stop == Stop::CallerFault => Self::callers_fault(fault),
             Some(fault) => Self::upstream_failed(stop, fault, &attempts),
@@ -333,8 +341,19 @@ impl Refusal {
             .filter(|_| stop == Stop::CallerFault)
             .and_then(|fault| fault.original);
         refusal.should_retry = Some(false);
-        refusal.upstream = Some(Box::new(Upstream { attempts, original }));
+        refusal.more = Some(Box::new(More {
+            attempts,
+            original,
+            ..More::default()
+        }));
         refusal
+    }
+
+    /// The caller's time was up before its request could begin.
+    fn out_of_time() -> Self {
+        let message = "The request's time was up before it could begin.".to_owned();
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        Self::new(status, "server_error", "deadline", message)
     }
 
     /// Every target was passed over: for what the request asks, or for what the policy lacks.
@@ -387,23 +406,24 @@ impl Refusal {
 
     /// The headers and body of the answer.
     pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
-        let mut headers = self.headers.map(|headers| *headers).unwrap_or_default();
+        let More {
+            attempts,
+            original,
+            quota,
+            mut headers,
+        } = self.more.map(|more| *more).unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(retry) = self.should_retry {
             let value = if retry { "true" } else { "false" };
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(value));
         }
-        if let Some(wait) = self.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let (attempts, original) = match self.upstream {
-            Some(upstream) => (upstream.attempts, upstream.original),
-            None => (Vec::new(), None),
-        };
-        let quota = self.quota.as_deref();
+        let quota = quota.as_ref();
         let agix = (quota.is_some() || !attempts.is_empty()).then_some(Details {
             quota,
             attempts: &attempts,

@@ -6,39 +6,21 @@
 use std::time::Duration;
 
 use agix_core::id::AgentName;
+use agix_core::lease::Refused;
 use agix_core::policy::RateLimits;
-use agix_core::quota::Limit;
+use agix_core::quota::{Limit, PeriodStanding};
 use agix_core::time::Wall;
 use agix_core::units::NanoUsd;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::Refusal;
+use super::{More, Refusal};
+use crate::attempt::NotAllowed;
 use crate::front::rate_headers;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// A wait longer than this is for the caller's program to decide on, not for its client library.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The period of a limit on spend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Period {
-    Day,
-    Month,
-}
-
-/// A limit on spend leaves no room for a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct OverBudget {
-    pub(crate) period: Period,
-    pub(crate) limit: NanoUsd,
-    pub(crate) spent: NanoUsd,
-    /// The most the request could have cost.
-    pub(crate) needed: NanoUsd,
-    pub(crate) resets_in: Duration,
-    /// Now.
-    pub(crate) at: Wall,
-}
 
 /// What the body says of it, for programs.
 #[derive(Debug, Serialize)]
@@ -53,14 +35,40 @@ pub(super) enum Details {
         period: &'static str,
         limit_usd: String,
         spent_usd: String,
+        /// What lost proxies may have spent.
+        unsettled_usd: String,
         request_usd: String,
         resets_at: String,
     },
 }
 
 impl Refusal {
+    /// What the agent's limits or budget say of a request.
+    pub(super) fn not_allowed(
+        agent: &AgentName,
+        no: &NotAllowed,
+        limits: Option<&RateLimits>,
+        at: Wall,
+    ) -> Self {
+        match &no.refused {
+            Refused::Limit {
+                limit,
+                allows,
+                retry_after,
+            } => Self::rate_limited(agent, *limit, *allows, *retry_after, limits),
+            Refused::Budget {
+                monthly,
+                standing,
+                busy: false,
+            } => Self::over_budget(agent, *monthly, standing, no.needed, at),
+            Refused::Budget { busy: true, .. } => Self::budget_busy(agent, no.needed),
+            Refused::Undecided => Self::quota_unavailable(agent),
+            Refused::Crowded => Self::too_many_waiting(agent),
+        }
+    }
+
     /// A limit on requests or tokens is used up.
-    pub(crate) fn rate_limited(
+    fn rate_limited(
         agent: &AgentName,
         limit: Limit,
         allows: u64,
@@ -83,42 +91,50 @@ impl Refusal {
         rate_headers::exhausted(&mut headers, limit, allows, wait);
         let kind = "rate_limit_exceeded";
         Self {
-            retry_after: Some(wait),
+            retry_after_seconds: Some(rate_headers::whole_seconds(wait)),
             should_retry: (wait > PATIENCE).then_some(false),
-            headers: Some(Box::new(headers)),
-            quota: Some(Box::new(Details::Rate {
-                limit: name,
-                allows,
-                retry_after_ms: millis,
-            })),
+            more: Some(more(
+                headers,
+                Details::Rate {
+                    limit: name,
+                    allows,
+                    retry_after_ms: millis,
+                },
+            )),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, kind, kind, message)
         }
     }
 
     /// The agent's requests that wait for rights are as many as may wait.
-    pub(crate) fn too_many_waiting(agent: &AgentName) -> Self {
+    fn too_many_waiting(agent: &AgentName) -> Self {
         let kind = "rate_limit_exceeded";
         let message =
             format!("Too many requests of the agent {agent} wait for their turn already.");
         Self {
-            retry_after: Some(Duration::from_secs(1)),
+            retry_after_seconds: Some(1),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, kind, kind, message)
         }
     }
 
     /// A limit on spend leaves no room for the request.
-    pub(crate) fn over_budget(agent: &AgentName, over: &OverBudget) -> Self {
-        let OverBudget {
-            period,
+    fn over_budget(
+        agent: &AgentName,
+        monthly: bool,
+        standing: &PeriodStanding,
+        needed: NanoUsd,
+        at: Wall,
+    ) -> Self {
+        let PeriodStanding {
             limit,
             spent,
-            needed,
+            unsettled,
+            held: _,
             resets_in,
-            at,
-        } = *over;
-        let (period, adjective) = match period {
-            Period::Day => ("day", "Daily"),
-            Period::Month => ("month", "Monthly"),
+        } = *standing;
+        let (period, adjective) = if monthly {
+            ("month", "Monthly")
+        } else {
+            ("day", "Daily")
         };
         let resets_at = moment(at, resets_in);
         let message = format!(
@@ -126,15 +142,36 @@ impl Refusal {
              this request may cost up to {needed} USD; the budget resets at {resets_at})"
         );
         Self {
-            retry_after: Some(resets_in),
+            retry_after_seconds: Some(rate_headers::whole_seconds(resets_in)),
             should_retry: Some(false),
-            quota: Some(Box::new(Details::Budget {
-                period,
-                limit_usd: limit.to_string(),
-                spent_usd: spent.to_string(),
-                request_usd: needed.to_string(),
-                resets_at,
-            })),
+            more: Some(more(
+                HeaderMap::new(),
+                Details::Budget {
+                    period,
+                    limit_usd: limit.to_string(),
+                    spent_usd: spent.to_string(),
+                    unsettled_usd: unsettled.to_string(),
+                    request_usd: needed.to_string(),
+                    resets_at,
+                },
+            )),
+            ..Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "insufficient_quota",
+                "budget_exceeded",
+                message,
+            )
+        }
+    }
+
+    /// What is left of the budget is set aside for requests under way.
+    fn budget_busy(agent: &AgentName, needed: NanoUsd) -> Self {
+        let message = format!(
+            "What is left of the budget of the agent {agent} is set aside for requests under way; \
+             this one may cost up to {needed} USD."
+        );
+        Self {
+            retry_after_seconds: Some(1),
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "insufficient_quota",
@@ -145,13 +182,13 @@ impl Refusal {
     }
 
     /// The ledger cannot be asked, and the policy lets nothing pass without it.
-    pub(crate) fn quota_unavailable(agent: &AgentName) -> Self {
+    fn quota_unavailable(agent: &AgentName) -> Self {
         let message = format!(
             "The limits of the agent {agent} cannot be checked: the proxy does not reach its \
              control plane."
         );
         Self {
-            retry_after: Some(Duration::from_secs(1)),
+            retry_after_seconds: Some(1),
             ..Self::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "server_error",
@@ -160,6 +197,14 @@ impl Refusal {
             )
         }
     }
+}
+
+fn more(headers: HeaderMap, details: Details) -> Box<More> {
+    Box::new(More {
+        quota: Some(details),
+        headers,
+        ..More::default()
+    })
 }
 
 /// The time so long after `at`, in UTC: `2026-11-26T00:00:00Z`. Rounded up to the second.

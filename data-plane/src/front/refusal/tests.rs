@@ -1,11 +1,16 @@
 use agix_core::failover::Refusal as Class;
-use agix_core::policy::RateLimits;
-use agix_core::quota::Limit;
-use agix_core::time::Wall;
+use agix_core::lease::Refused;
+use agix_core::quota::{Limit, PeriodStanding};
 use agix_core::units::{NanoUsd, RequestLimit};
 use serde_json::{Value, json};
 
+use std::time::Duration;
+
 use super::*;
+use crate::attempt::NotAllowed;
+
+/// 25 November 2026, 23:00 UTC.
+const NOW: Wall = Wall::from_millis(1_795_647_600_000);
 
 fn answered(refusal: Refusal) -> (u16, HeaderMap, Value) {
     let (status, headers, body) = refusal.into_parts();
@@ -24,12 +29,17 @@ fn refused(status: u16, refusal: Class) -> Failure {
     }
 }
 
+fn refusal(failed: Failed) -> Refusal {
+    Refusal::failed(failed, &agent(), None, NOW)
+}
+
 fn failed(stop: Stop, failure: Failure) -> (u16, HeaderMap, Value) {
     let last = Some(Fault::new(failure, "it said no"));
-    answered(Refusal::failed(Failed {
+    answered(refusal(Failed {
         stop,
         last,
         attempts: Vec::new(),
+        not_allowed: None,
     }))
 }
 
@@ -83,8 +93,9 @@ fn the_providers_own_error_passes_as_it_is_when_the_caller_is_at_fault() {
         stop: Stop::CallerFault,
         last: Some(fault),
         attempts: Vec::new(),
+        not_allowed: None,
     };
-    let (status, _, body) = Refusal::failed(failed).into_parts();
+    let (status, _, body) = refusal(failed).into_parts();
     assert_eq!((status.as_u16(), body), (400, original));
 }
 
@@ -106,18 +117,39 @@ fn agent() -> AgentName {
     AgentName::new("expensive-agent").unwrap()
 }
 
-fn limited(limit: Limit, wait: Duration) -> (u16, HeaderMap, Value) {
+fn not_allowed(refused: Refused) -> (u16, HeaderMap, Value) {
     let limits = RateLimits {
         requests_per_minute: RequestLimit::new(10),
         ..RateLimits::default()
     };
-    answered(Refusal::rate_limited(
-        &agent(),
+    let no = NotAllowed {
+        refused,
+        needed: NanoUsd::from_nanos(40_000_000),
+    };
+    answered(Refusal::not_allowed(&agent(), &no, Some(&limits), NOW))
+}
+
+fn limited(limit: Limit, wait: Duration) -> (u16, HeaderMap, Value) {
+    not_allowed(Refused::Limit {
         limit,
-        10,
-        wait,
-        Some(&limits),
-    ))
+        allows: 10,
+        retry_after: wait,
+    })
+}
+
+fn over_budget(busy: bool) -> (u16, HeaderMap, Value) {
+    let standing = PeriodStanding {
+        limit: NanoUsd::from_nanos(10_000_000_000),
+        spent: NanoUsd::from_nanos(9_980_000_000),
+        unsettled: NanoUsd::ZERO,
+        held: NanoUsd::ZERO,
+        resets_in: Duration::from_secs(3_600),
+    };
+    not_allowed(Refused::Budget {
+        monthly: false,
+        standing,
+        busy,
+    })
 }
 
 #[test]
@@ -168,15 +200,7 @@ fn a_client_library_does_not_wait_by_itself_for_more_than_a_minute() {
 
 #[test]
 fn a_budget_names_period_limit_spent_and_reset() {
-    let over = OverBudget {
-        period: Period::Day,
-        limit: NanoUsd::from_nanos(10_000_000_000),
-        spent: NanoUsd::from_nanos(9_980_000_000),
-        needed: NanoUsd::from_nanos(40_000_000),
-        resets_in: Duration::from_secs(3_600),
-        at: Wall::from_millis(1_795_647_600_000),
-    };
-    let (status, headers, body) = answered(Refusal::over_budget(&agent(), &over));
+    let (status, headers, body) = over_budget(false);
     assert_eq!(status, 429);
     assert_eq!(headers["retry-after"], "3600");
     assert_eq!(headers["x-should-retry"], "false");
@@ -194,6 +218,7 @@ fn a_budget_names_period_limit_spent_and_reset() {
             "period": "day",
             "limit_usd": "10",
             "spent_usd": "9.98",
+            "unsettled_usd": "0",
             "request_usd": "0.04",
             "resets_at": "2026-11-26T00:00:00Z",
         })
@@ -202,8 +227,33 @@ fn a_budget_names_period_limit_spent_and_reset() {
 
 #[test]
 fn a_ledger_that_cannot_be_asked_is_not_the_policys_no() {
-    let (status, headers, body) = answered(Refusal::quota_unavailable(&agent()));
+    let (status, headers, body) = not_allowed(Refused::Undecided);
     assert_eq!(status, 503);
     assert_eq!(headers["retry-after"], "1");
     assert_eq!(body["error"]["code"], "quota_unavailable");
+}
+
+#[test]
+fn money_that_may_come_back_is_worth_another_try() {
+    let (status, headers, body) = over_budget(true);
+    assert_eq!(status, 429);
+    assert_eq!(headers["retry-after"], "1");
+    assert!(!headers.contains_key("x-should-retry"));
+    assert_eq!(body["error"]["code"], "budget_exceeded");
+}
+
+#[test]
+fn what_a_provider_said_goes_before_what_the_budget_says_of_a_fallback() {
+    let no = NotAllowed {
+        refused: Refused::Undecided,
+        needed: NanoUsd::ZERO,
+    };
+    let fault = Fault::new(refused(503, Class::Unavailable), "it said no");
+    let answer = answered(refusal(Failed {
+        stop: Stop::Exhausted,
+        last: Some(fault),
+        attempts: Vec::new(),
+        not_allowed: Some(no),
+    }));
+    assert_eq!(answer.2["error"]["type"], "upstream_error");
 }

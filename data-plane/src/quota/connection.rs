@@ -1,0 +1,21 @@
+//! The quota stream to a control plane.
+
+use agix_core::limits::{GRPC_MESSAGE_BYTES, SYNC_QUEUE};
+use agix_proto::v1;
+use agix_proto::v1::quota_client::QuotaClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+use crate::control_line::{Line, LineError, connect};
+
+/// An open stream.
+pub(super) type Connection = Line<v1::QuotaRequest, v1::QuotaResponse>;
+
+/// Opens a stream to `address`, on which nothing has been said yet.
+pub(super) async fn open(address: String) -> Result<Connection, LineError> {
+    let channel = connect(address).await?;
+    let (say, said) = mpsc::channel(SYNC_QUEUE);
+    let mut client = QuotaClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES);
+    let answer = client.session(ReceiverStream::new(said)).await?;
+    Ok(Line::new(say, answer.into_inner()))
+}
