@@ -25,6 +25,9 @@ mod serve;
 mod snapshot;
 mod verify;
 
+#[cfg(test)]
+mod tests;
+
 pub use desk::{Adjusted, Adjustment, LedgerDesk, NotServed, Speaker, View};
 pub use load::{Damage, LoadError};
 pub use outlet::{Listener, StreamEnd};

@@ -28,6 +28,8 @@ mod watch;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod flaky;
 
 use std::future::Future;
 use std::time::Duration;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use agix_core::ledger::{Ledger, elapsed};
 use agix_core::limits::{
-    LEDGER_KEEP_ALIVE, LEDGER_OWNERSHIP, LEDGER_QUEUE, LEDGER_TAKEOVER_PAUSE, STORE_RETRY_PAUSE,
+    LEDGER_KEEP_ALIVE, LEDGER_LOG_BYTES, LEDGER_OWNERSHIP, LEDGER_QUEUE, LEDGER_TAKEOVER_PAUSE,
+    STORE_RETRY_PAUSE,
 };
 use agix_core::quota::Term;
 use bytes::Bytes;
@@ -39,6 +40,8 @@ pub struct LedgerDriver<S> {
     standing: watch::Sender<Standing>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Length of the log after which a snapshot is written.
+    pub(super) log_bound: u64,
 }
 
 /// Why an ownership came to its end.
@@ -72,6 +75,7 @@ impl<S: Store> LedgerDriver<S> {
             standing,
             tasks,
             stop,
+            log_bound: LEDGER_LOG_BYTES,
         };
         (driver, LedgerDesk::new(watched))
     }
@@ -178,6 +182,7 @@ impl<S: Store> LedgerDriver<S> {
             outlets,
             tasks: self.tasks.clone(),
             revision: loaded.revision,
+            log_bound: self.log_bound,
             log_bytes: loaded.log_bytes,
             snapshot_bytes: loaded.snapshot_bytes,
             snapshot: None,
@@ -212,6 +217,10 @@ impl<S: Store> LedgerDriver<S> {
     }
 
     fn is_elsewhere(&self, by: &Bytes) {
+        // Nobody, or what was left of an ownership of our own: the next try will do.
+        if by.is_empty() || *by == self.name {
+            return;
+        }
         let name = String::from_utf8_lossy(by);
         // The second word tells one start of a control plane from the next.
         let owner: Arc<str> = name.split(' ').next().unwrap_or_default().into();

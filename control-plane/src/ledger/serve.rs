@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agix_core::id::AgentName;
 use agix_core::ledger::{ClockMark, Drained, Input, Ledger, LedgerTime};
-use agix_core::limits::{LEDGER_LOG_BYTES, LEDGER_ROUND_ROWS};
+use agix_core::limits::LEDGER_ROUND_ROWS;
 use agix_core::quota::{Term, Terms, ToLedger};
 use agix_core::time::Wall;
 use tokio::sync::{mpsc, oneshot};
@@ -34,6 +34,8 @@ pub(super) struct Shift<'a, S> {
     pub(super) tasks: TaskTracker,
     /// As of when the store has everything the books have.
     pub(super) revision: StoreRevision,
+    /// Length of the log after which a snapshot is written.
+    pub(super) log_bound: u64,
     /// Length of the log since the last snapshot was begun.
     pub(super) log_bytes: u64,
     /// Length of the last snapshot.
@@ -280,7 +282,7 @@ impl<S: Store> Shift<'_, S> {
 
     /// Begins a snapshot if the log has become long.
     fn consider_snapshot(&mut self) {
-        let bound = LEDGER_LOG_BYTES.max(self.snapshot_bytes.saturating_mul(2));
+        let bound = self.log_bound.max(self.snapshot_bytes.saturating_mul(2));
         if self.snapshot.is_some() || self.log_bytes <= bound {
             return;
         }

@@ -1,7 +1,6 @@
 //! Tests of the repository: over the store in memory unless the disk is the point.
 
 mod crash;
-mod flaky;
 mod replicas;
 
 use std::collections::BTreeSet;

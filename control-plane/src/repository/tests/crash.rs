@@ -1,7 +1,7 @@
 //! Faults at every step of an apply and of a collection.
 
-use super::flaky::{Fault, Flaky};
 use super::*;
+use crate::store::flaky::{Fault, Flaky};
 
 /// Enough for several batches of chunks.
 fn incompressible(seed: u64) -> Policy {

@@ -3,8 +3,8 @@
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::flaky::Flaky;
 use super::*;
+use crate::store::flaky::Flaky;
 
 #[tokio::test]
 async fn of_racing_replicas_all_get_a_revision_of_their_own() {

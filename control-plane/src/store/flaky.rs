@@ -10,7 +10,7 @@ use crate::store::{
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// The transaction is lost; nobody says so.
     Lost,
     /// It is carried out; nobody says so.
@@ -24,7 +24,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Flaky<S> {
+pub(crate) struct Flaky<S> {
     store: S,
     plan: Arc<Mutex<Plan>>,
 }
@@ -44,7 +44,7 @@ struct Plan {
 
 impl<S> Flaky<S> {
     /// `fault` at the transaction number `until`, from zero, and the `times - 1` that follow.
-    pub(super) fn new(store: S, until: usize, times: usize, fault: Fault) -> Self {
+    pub(crate) fn new(store: S, until: usize, times: usize, fault: Fault) -> Self {
         let plan = Plan {
             until,
             times,
@@ -61,7 +61,7 @@ impl<S> Flaky<S> {
     }
 
     /// No fault.
-    pub(super) fn interrupting(store: S) -> Self {
+    pub(crate) fn interrupting(store: S) -> Self {
         Self::new(store, usize::MAX, 0, Fault::Lost)
     }
 
@@ -74,12 +74,19 @@ impl<S> Flaky<S> {
     }
 
     /// Whether the fault has happened.
-    pub(super) fn happened(&self) -> bool {
+    pub(crate) fn happened(&self) -> bool {
         self.plan.lock().unwrap().happened
     }
 
     fn is_dead(&self) -> bool {
         self.plan.lock().unwrap().dead
+    }
+
+    fn is_alive(&self) -> Result<(), LeaseError> {
+        if self.is_dead() {
+            return Err(LeaseError::Unavailable(failure()));
+        }
+        Ok(())
     }
 
     fn next(&self) -> Option<Fault> {
@@ -145,14 +152,17 @@ impl<S: Store> Store for Flaky<S> {
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, LeaseError> {
+        self.is_alive()?;
         self.store.grant(ttl).await
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        self.is_alive()?;
         self.store.keep_alive(lease).await
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        self.is_alive()?;
         self.store.revoke(lease).await
     }
 }
