@@ -8,10 +8,13 @@ use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::author::author;
-use crate::command::{apply, completion, dev, diff, get, history, rollback, show, validate};
+use crate::command::{
+    apply, budgets, completion, dev, diff, get, history, ledger, limits, rollback, show, top,
+    usage, validate,
+};
 use crate::output::{Format, Output};
 
-/// Manage agix: its policy, the history of it, and the proxies that carry it out.
+/// Manage agix: its policy and the history of it, limits and budgets, and the proxies.
 #[derive(Debug, Parser)]
 #[command(
     name = "agixctl",
@@ -25,7 +28,7 @@ First steps:
 
 Exit codes:
   0  done
-  1  failed, or `diff` found a difference
+  1  failed, or `diff` found a difference, or `ledger verify` found the books wrong
   2  wrong usage, or a file that cannot be read
   3  the document is not a legal policy
   4  applied, but not every proxy runs it
@@ -110,6 +113,16 @@ pub(crate) enum Command {
     Show(show::ShowArgs),
     /// Make a new revision with the content of an old one
     Rollback(rollback::RollbackArgs),
+    /// Show how agents stand to their request limits
+    Limits(limits::LimitsArgs),
+    /// Show how agents stand to their budgets, or correct what one has spent
+    Budgets(budgets::BudgetsArgs),
+    /// Watch the most active agents
+    Top(top::TopArgs),
+    /// Sum up requests, tokens and cost by agent, model or day
+    Usage(usage::UsageArgs),
+    /// Check the ledger of requests and money
+    Ledger(ledger::LedgerArgs),
     /// List the proxies and the policy each of them runs
     Proxies,
     /// Show whether the control plane works and the proxies follow
@@ -174,11 +187,13 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn message(text: &str) -> Result<String, String> {
+/// A text for the history or the log.
+pub(crate) fn message(text: &str) -> Result<String, String> {
     bounded(text, MESSAGE_BYTES)
 }
 
-fn author_name(text: &str) -> Result<String, String> {
+/// A name for the history or the log.
+pub(crate) fn author_name(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("it must not be empty".to_owned()),
         _ => bounded(text, AUTHOR_BYTES),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use agix_core::limits::{GRPC_MESSAGE_BYTES, SNAPSHOT_PART_BYTES};
 use agix_proto::convert::InvalidMessage;
 use agix_proto::v1::fleet_client::FleetClient;
+use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
 use agix_proto::v1::{Document, SourceFile};
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
@@ -179,6 +180,11 @@ impl Client {
     /// The service for the control plane and its proxies.
     pub(crate) fn fleet(&self) -> FleetClient<Channel> {
         FleetClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The service for limits, budgets and usage.
+    pub(crate) fn ledger(&self) -> LedgerAdminClient<Channel> {
+        LedgerAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
     /// Carries out one call, or one call and the reading of its stream, within the time it has.

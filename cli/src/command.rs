@@ -2,18 +2,24 @@
 //! says how it ended.
 
 pub(crate) mod apply;
+pub(crate) mod budgets;
 pub(crate) mod completion;
 pub(crate) mod dev;
 pub(crate) mod diff;
 pub(crate) mod get;
 pub(crate) mod history;
+pub(crate) mod ledger;
+pub(crate) mod limits;
 pub(crate) mod outcome;
 pub(crate) mod rollback;
 pub(crate) mod show;
+pub(crate) mod top;
+pub(crate) mod usage;
 pub(crate) mod validate;
 
 mod proxies;
 mod revision;
+mod standing;
 mod status;
 mod version;
 
@@ -47,6 +53,11 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::History(args) => block_on(history::run(&args, &global, output)),
         Command::Show(args) => block_on(show::run(&args, &global, output)),
         Command::Rollback(args) => block_on(rollback::run(args, &global, output)),
+        Command::Limits(args) => block_on(limits::run(&args, &global, output)),
+        Command::Budgets(args) => block_on(budgets::run(args, &global, output)),
+        Command::Top(args) => block_on(top::run(&args, &global, output)),
+        Command::Usage(args) => block_on(usage::run(&args, &global, output)),
+        Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
         Command::Proxies => block_on(proxies::run(&global, output)),
         Command::Status => block_on(status::run(&global, output)),
     }

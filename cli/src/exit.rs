@@ -13,7 +13,7 @@ use crate::output::WriteError;
 pub(crate) enum Exit {
     /// Done; of `diff`: no difference.
     Ok = 0,
-    /// Failed; of `diff`: a difference.
+    /// Failed; of `diff`: a difference; of `ledger verify`: a finding.
     Failed = 1,
     /// Called the wrong way, or with a file that cannot be read.
     Usage = 2,

@@ -7,6 +7,8 @@
 //! - A closed stdout ends the command quietly, a closed stderr does not matter.
 
 mod changes;
+mod decimal;
+mod money;
 mod style;
 mod table;
 mod time;
@@ -18,9 +20,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 pub(crate) use changes::{ChangeView, change_lines};
+pub(crate) use decimal::Decimal;
+pub(crate) use money::{SignedUsd, exact_signed_usd, exact_usd, usd};
 pub(crate) use style::{Color, paint};
 pub(crate) use table::Table;
-pub(crate) use time::{ago, local, local_time, rfc3339, span};
+pub(crate) use time::{ago, local, local_time, remaining, rfc3339, span};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -55,6 +59,8 @@ pub(crate) trait View: Serialize {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
+    /// Stdout is a terminal that understands its codes.
+    terminal: bool,
     color_out: bool,
     color_err: bool,
 }
@@ -89,9 +95,11 @@ impl Output {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let color = !plain && !set("NO_COLOR") && !dumb;
+        let terminal = io::stdout().is_terminal() && !dumb;
         Self {
             format,
-            color_out: color && io::stdout().is_terminal(),
+            terminal,
+            color_out: color && terminal,
             color_err: color && io::stderr().is_terminal(),
         }
     }
@@ -99,6 +107,19 @@ impl Output {
     /// Whether the result is for a program, which wants it whole and alone on stdout.
     pub(crate) const fn for_programs(self) -> bool {
         matches!(self.format, Format::Json | Format::Yaml)
+    }
+
+    /// Whether what was printed can be printed over: people look at it on a terminal.
+    pub(crate) const fn is_live(self) -> bool {
+        self.terminal && !self.for_programs()
+    }
+
+    /// How text for people looks.
+    pub(crate) const fn look(self) -> Look {
+        Look {
+            wide: matches!(self.format, Format::Wide),
+            color: self.color_out,
+        }
     }
 
     /// The same output as text for people, whatever format was asked for.
@@ -120,10 +141,7 @@ impl Output {
         let text = match self.format {
             Format::Json => serde_json::to_string_pretty(view)? + "\n",
             Format::Yaml => serde_saphyr::to_string(view)?,
-            Format::Table | Format::Wide => view.text(Look {
-                wide: self.format == Format::Wide,
-                color: self.color_out,
-            }),
+            Format::Table | Format::Wide => view.text(self.look()),
         };
         Self::raw(&text)
     }
@@ -134,6 +152,23 @@ impl Output {
         stdout.write_all(text.as_bytes())?;
         stdout.flush()?;
         Ok(())
+    }
+
+    /// Clears the terminal that stdout is.
+    pub(crate) fn clear() -> Result<(), WriteError> {
+        Self::raw("\x1b[2J")
+    }
+
+    /// Prints text over what the terminal shows.
+    pub(crate) fn over(text: &str) -> Result<(), WriteError> {
+        let lines = text.lines().map(|line| format!("{line}\x1b[K\n"));
+        Self::raw(&format!("\x1b[H{}\x1b[J", lines.collect::<String>()))
+    }
+
+    /// Lines of the terminal that stdout is.
+    pub(crate) fn lines() -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(size.ws_row.into()).filter(|lines| *lines > 0)
     }
 
     /// Says something on stderr; the text ends with its own line end.
@@ -163,6 +198,24 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// The text of a view without colours.
+#[cfg(test)]
+pub(crate) fn plain(view: &impl View) -> String {
+    view.text(Look {
+        wide: false,
+        color: false,
+    })
+}
+
+/// The text of a view without colours, with every column.
+#[cfg(test)]
+pub(crate) fn wide(view: &impl View) -> String {
+    view.text(Look {
+        wide: true,
+        color: false,
+    })
 }
 
 #[cfg(test)]

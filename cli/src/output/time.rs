@@ -47,6 +47,27 @@ pub(crate) fn ago(unix_ms: i64, now: Timestamp) -> String {
     }
 }
 
+/// What is left of a time, in its two largest units, begun ones counted: `45s`, `12m5s`, `5h12m`,
+/// `23d4h`.
+pub(crate) fn remaining(millis: u64) -> String {
+    let seconds = millis.div_ceil(1_000);
+    let minutes = seconds.div_ceil(60);
+    let hours = minutes.div_ceil(60);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => two(seconds, 60, "m", "s"),
+        3_600..86_400 => two(minutes, 60, "h", "m"),
+        _ => two(hours, 24, "d", "h"),
+    }
+}
+
+fn two(count: u64, each: u64, large: &str, small: &str) -> String {
+    match (count / each, count % each) {
+        (whole, 0) => format!("{whole}{large}"),
+        (whole, rest) => format!("{whole}{large}{rest}{small}"),
+    }
+}
+
 /// A span of time as it is written after a flag: `60s`, `1m30s`, `250ms`.
 pub(crate) fn span(span: Duration) -> String {
     let (seconds, millis) = (span.as_secs(), span.subsec_millis());
@@ -79,6 +100,22 @@ mod tests {
         assert_eq!(before(7_200), "2h");
         assert_eq!(before(10 * 86_400), "10d");
         assert_eq!(ago(0, now), "-");
+    }
+
+    #[test]
+    fn what_remains_has_two_units_and_is_never_shown_too_short() {
+        for (millis, text) in [
+            (0, "0s"),
+            (1, "1s"),
+            (59_001, "1m"),
+            (61_000, "1m1s"),
+            (3_600_000, "1h"),
+            (3_600_001, "1h1m"),
+            (86_399_999, "1d"),
+            (86_400_000 * 23 + 1, "23d1h"),
+        ] {
+            assert_eq!(remaining(millis), text);
+        }
     }
 
     #[test]

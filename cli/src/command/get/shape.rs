@@ -21,6 +21,8 @@ use route::{ModelShape, PricingShape, ProviderShape};
 pub(super) use agent::{enforcement, on_outage};
 pub(super) use route::api;
 
+use crate::output::Decimal;
+
 type Entries<T> = BTreeMap<String, T>;
 
 /// A document, or a part of one.
@@ -58,15 +60,6 @@ enum ReferenceShape {
     File { file: String },
 }
 
-/// A decimal: a number where a binary fraction holds it exactly as it is written, else text.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum DecimalShape {
-    Whole(u64),
-    Fraction(f64),
-    Text(String),
-}
-
 #[derive(Debug, Serialize)]
 struct FailoverShape {
     #[serde(flatten)]
@@ -102,7 +95,7 @@ struct AuditShape {
 #[derive(Debug, Serialize)]
 struct TracingShape {
     enabled: bool,
-    sample_rate: DecimalShape,
+    sample_rate: Decimal,
 }
 
 impl Document {
@@ -155,7 +148,7 @@ impl Document {
                 } = *tracing;
                 TracingShape {
                     enabled,
-                    sample_rate: DecimalShape::new(&sample_rate),
+                    sample_rate: Decimal::new(&sample_rate),
                 }
             }),
         }
@@ -174,19 +167,6 @@ fn span(span: Duration) -> String {
         format!("{}s", span.as_secs())
     } else {
         format!("{}ms", span.as_millis())
-    }
-}
-
-impl DecimalShape {
-    fn new(decimal: &impl ToString) -> Self {
-        let text = decimal.to_string();
-        if let Ok(whole) = text.parse() {
-            return Self::Whole(whole);
-        }
-        match text.parse::<f64>() {
-            Ok(fraction) if fraction.to_string() == text => Self::Fraction(fraction),
-            _ => Self::Text(text),
-        }
     }
 }
 

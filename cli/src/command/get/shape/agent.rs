@@ -3,7 +3,7 @@
 use agix_core::policy::{Agent, Budget, Enforcement, Identity, OnOutage, RateLimits};
 use serde::Serialize;
 
-use super::DecimalShape;
+use crate::output::Decimal;
 
 #[derive(Debug, Serialize)]
 pub(super) struct RateLimitsShape {
@@ -21,9 +21,9 @@ pub(super) struct RateLimitsShape {
 #[derive(Debug, Serialize)]
 pub(super) struct BudgetShape {
     #[serde(skip_serializing_if = "Option::is_none")]
-    daily_limit_usd: Option<DecimalShape>,
+    daily_limit_usd: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    monthly_limit_usd: Option<DecimalShape>,
+    monthly_limit_usd: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     alert_at_percent: Option<u8>,
     timezone: String,
@@ -78,8 +78,8 @@ impl From<&Budget> for BudgetShape {
             on_outage: outage,
         } = budget;
         Self {
-            daily_limit_usd: daily.map(|limit| DecimalShape::new(&limit.amount())),
-            monthly_limit_usd: monthly.map(|limit| DecimalShape::new(&limit.amount())),
+            daily_limit_usd: daily.map(|limit| Decimal::new(&limit.amount())),
+            monthly_limit_usd: monthly.map(|limit| Decimal::new(&limit.amount())),
             alert_at_percent: alert_at_percent.map(agix_core::units::AlertPercent::get),
             timezone: timezone.to_string(),
             enforcement: enforcement(*enforced),

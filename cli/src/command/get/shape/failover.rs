@@ -3,7 +3,8 @@
 use agix_core::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue};
 use serde::Serialize;
 
-use super::{DecimalShape, span};
+use super::span;
+use crate::output::Decimal;
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
@@ -15,7 +16,7 @@ pub(super) struct FailoverSettingsShape {
     max_retries: Option<u32>,
     same_model_retries: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_cost_ratio: Option<DecimalShape>,
+    max_cost_ratio: Option<Decimal>,
     timeouts: TimeoutsShape,
     stream_rescue: &'static str,
     breaker: BreakerShape,
@@ -59,7 +60,7 @@ impl From<&FailoverSettings> for FailoverSettingsShape {
         Self {
             max_retries: *max_retries,
             same_model_retries: *same_model_retries,
-            max_cost_ratio: max_cost_ratio.as_ref().map(DecimalShape::new),
+            max_cost_ratio: max_cost_ratio.as_ref().map(Decimal::new),
             timeouts: TimeoutsShape {
                 connect: span(timeouts.connect),
                 first_token: span(timeouts.first_token),

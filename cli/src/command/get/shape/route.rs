@@ -7,7 +7,8 @@ use agix_core::policy::{
 };
 use serde::Serialize;
 
-use super::{DecimalShape, Entries, ReferenceShape, entries, span};
+use super::{Entries, ReferenceShape, entries, span};
+use crate::output::Decimal;
 
 #[derive(Debug, Serialize)]
 pub(super) struct ProviderShape {
@@ -54,16 +55,16 @@ pub(super) struct ModelShape {
 
 #[derive(Debug, Serialize)]
 pub(super) struct PriceShape {
-    input: DecimalShape,
+    input: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cached_input: Option<DecimalShape>,
+    cached_input: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write: Option<DecimalShape>,
+    cache_write: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cache_write_1h: Option<DecimalShape>,
-    output: DecimalShape,
+    cache_write_1h: Option<Decimal>,
+    output: Decimal,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning: Option<DecimalShape>,
+    reasoning: Option<Decimal>,
 }
 
 #[derive(Debug, Serialize)]
@@ -153,12 +154,12 @@ impl From<&Price> for PriceShape {
             reasoning,
         } = price;
         Self {
-            input: DecimalShape::new(input),
-            cached_input: cached_input.as_ref().map(DecimalShape::new),
-            cache_write: cache_write.as_ref().map(DecimalShape::new),
-            cache_write_1h: cache_write_1h.as_ref().map(DecimalShape::new),
-            output: DecimalShape::new(output),
-            reasoning: reasoning.as_ref().map(DecimalShape::new),
+            input: Decimal::new(input),
+            cached_input: cached_input.as_ref().map(Decimal::new),
+            cache_write: cache_write.as_ref().map(Decimal::new),
+            cache_write_1h: cache_write_1h.as_ref().map(Decimal::new),
+            output: Decimal::new(output),
+            reasoning: reasoning.as_ref().map(Decimal::new),
         }
     }
 }
