@@ -200,6 +200,12 @@ pub(crate) fn clean(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A number of things: `1 batch`, `35 batches`.
+pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
+    let name = if count == 1 { one } else { many };
+    format!("{count} {name}")
+}
+
 /// The text of a view without colours.
 #[cfg(test)]
 pub(crate) fn plain(view: &impl View) -> String {

@@ -16,9 +16,7 @@ use crate::output::{Look, Output, Table, View, remaining};
 
 /// Arguments of `budgets`.
 #[derive(Debug, clap::Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    after_help = "\
+#[command(after_help = "\
 Examples:
   agixctl budgets                      every agent that has a budget
   agixctl budgets batch -o json        one agent, for a program
@@ -26,8 +24,7 @@ Examples:
 
 SPENT is confirmed. ESCROW is set aside by proxies for calls under way and the next ones; what is
 not spent of it comes back. UNSETTLED was set aside by proxies that were lost and may have spent it.
-The limits themselves are shown by `agixctl get budgets`."
-)]
+The limits themselves are shown by `agixctl get budgets`.")]
 pub(crate) struct BudgetsArgs {
     #[command(subcommand)]
     command: Option<BudgetsCommand>,

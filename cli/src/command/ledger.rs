@@ -9,7 +9,7 @@ use super::connect;
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::output::{
-    Decimal, Look, Output, SignedUsd, Table, View, clean, exact_signed_usd, exact_usd,
+    Decimal, Look, Output, SignedUsd, Table, View, clean, counted, exact_signed_usd, exact_usd,
 };
 
 /// Agents of the table; with `-o wide`, JSON and YAML all are listed.
@@ -238,11 +238,11 @@ impl Verified {
     }
 
     fn findings(&self) -> String {
-        let count = match self.findings.len() {
-            0 => return "the books are right\n".to_owned(),
-            1 => "1 finding".to_owned(),
-            count => format!("{count} findings"),
-        };
+        if self.ok {
+            return "the books are right\n".to_owned();
+        }
+        let count = u64::try_from(self.findings.len()).unwrap_or(u64::MAX);
+        let count = counted(count, "finding", "findings");
         let lines = self.findings.iter().map(|finding| {
             let FindingView {
                 invariant,
@@ -263,15 +263,15 @@ impl View for Verified {
         format!(
             "{}\n\
              usage     {} USD over all rows\n\
-             log       {} batches with {} entries replayed after batch {}, up to batch {}\n\
+             log       up to batch {}; replayed after the snapshot of batch {}: {}, {}\n\
              agents    {}\n\
              sessions  {} open, {} closed\n\n{}",
             self.table(look),
             exact_usd(NanoUsd::from_nanos(self.usage_cost_nano_usd)),
-            self.replayed_batches,
-            self.replayed_entries,
-            self.snapshot_batch,
             self.last_batch,
+            self.snapshot_batch,
+            counted(self.replayed_batches, "batch", "batches"),
+            counted(self.replayed_entries, "entry", "entries"),
             self.agents,
             self.sessions_open,
             self.sessions_closed,
@@ -335,7 +335,7 @@ agent-00  0.000000000  0.000000000  0.000000000  0.000000000  -0.000000005
 total     3.000000003  0.000000000  0.000000000  0.000000000  -0.000000015
 
 usage     3.000000018 USD over all rows
-log       35 batches with 410 entries replayed after batch 120, up to batch 155
+log       up to batch 155; replayed after the snapshot of batch 120: 35 batches, 410 entries
 agents    4
 sessions  3 open, 1 closed
 

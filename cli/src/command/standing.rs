@@ -138,6 +138,7 @@ impl From<&BudgetStanding> for BudgetView {
             resets_in_ms,
         } = wire;
         let decimal = |nanos: &u64| Decimal::new(&NanoUsd::from_nanos(*nanos));
+        let share = percent(*spent_nano_usd, *limit_nano_usd);
         Self {
             period: period.clone(),
             limit_usd: decimal(limit_nano_usd),
@@ -148,7 +149,7 @@ impl From<&BudgetStanding> for BudgetView {
             spent_nano_usd: *spent_nano_usd,
             escrow_nano_usd: *escrow_nano_usd,
             unsettled_nano_usd: *unsettled_nano_usd,
-            spent_percent: Decimal::new(&percent(*spent_nano_usd, *limit_nano_usd)),
+            spent_percent: Decimal::new(&share.strip_suffix(".0").unwrap_or(&share)),
             resets_in_ms: *resets_in_ms,
         }
     }

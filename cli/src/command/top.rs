@@ -13,7 +13,7 @@ use crate::args::{Global, span};
 use crate::client::Client;
 use crate::clock;
 use crate::exit::{Exit, Failure};
-use crate::output::{Color, Look, Output, Table, View, local_time, rfc3339};
+use crate::output::{Color, Look, Output, Table, View, counted, local_time, rfc3339};
 
 /// Lines of a screen that are not rows of the table: what stands above it, its head, the cursor.
 const OTHER_LINES: usize = 4;
@@ -138,14 +138,11 @@ impl Top {
 
 impl View for Top {
     fn text(&self, _look: Look) -> String {
-        let sessions = match self.sessions {
-            1 => "1 session".to_owned(),
-            sessions => format!("{sessions} sessions"),
-        };
         format!(
-            "{}  {sessions}, {} batches in the log\n\n{}",
+            "{}  {}, {} in the log\n\n{}",
             local_time(self.time_unix_ms),
-            self.log_batches,
+            counted(self.sessions.into(), "session", "sessions"),
+            counted(self.log_batches, "batch", "batches"),
             self.table()
         )
     }

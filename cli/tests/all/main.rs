@@ -7,6 +7,8 @@ mod examples;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod ledger;
+#[cfg(test)]
 mod offline;
 #[cfg(test)]
 mod policy;

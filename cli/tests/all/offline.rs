@@ -96,14 +96,22 @@ fn wrong_usage_ends_with_2() {
 #[test]
 fn help_is_data_and_ends_with_0() {
     agixctl(["--help"]).exits(0).says("Exit codes:");
-    agixctl(["help", "apply"]).exits(0).says("Examples:");
+    for command in ["apply", "budgets", "limits", "top", "usage"] {
+        agixctl(["help", command]).exits(0).says("Examples:");
+    }
+    for line in [["help", "ledger", "verify"], ["help", "budgets", "adjust"]] {
+        agixctl(line).exits(0).says("Examples:");
+    }
     agixctl(["--version"])
         .exits(0)
         .says(env!("CARGO_PKG_VERSION"));
     let version = agixctl(["version", "-o", "json"]).exits(0);
     assert_eq!(version.json()["version"], env!("CARGO_PKG_VERSION"));
     for shell in ["bash", "zsh", "fish"] {
-        agixctl(["completion", shell]).exits(0).says("rollback");
+        agixctl(["completion", shell])
+            .exits(0)
+            .says("rollback")
+            .says("adjust");
     }
 }
 
@@ -115,8 +123,19 @@ fn a_control_plane_that_is_not_there_ends_with_6() {
         .local_addr()
         .unwrap();
     let endpoint = format!("http://{port}");
-    for command in ["status", "proxies", "history", "get"] {
-        agixctl([command, "--endpoint", &endpoint])
+    for command in [
+        "status",
+        "proxies",
+        "history",
+        "get",
+        "limits",
+        "budgets",
+        "top",
+        "usage",
+        "ledger verify",
+        "budgets adjust batch --usd 1 -m why",
+    ] {
+        agixctl(command.split(' ').chain(["--endpoint", &endpoint]))
             .exits(6)
             .complains(&format!(
                 "the control plane at {endpoint} cannot be reached"
