@@ -1,8 +1,8 @@
 //! Running agixctl, and control planes and proxies to run it against.
 
 use std::ffi::OsStr;
-use std::io::Write as _;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -150,6 +150,24 @@ impl Fleet {
         };
         let start = agix_proxy::start(config, self.shutdown.clone());
         self.proxies.push(self.runtime.block_on(start).unwrap());
+    }
+
+    /// Asks a model through the first proxy, which must answer.
+    pub(crate) fn ask(&self, agent: &str, model: &str) {
+        let body = format!(
+            r#"{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}"#
+        );
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\nx-agent-name: {agent}\r\n\r\n\
+             {body}",
+            body.len()
+        );
+        let mut stream = TcpStream::connect(self.proxies[0].listen).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     }
 
     /// Runs agixctl against this control plane.

@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{Fleet, Ran, agixctl};
 
@@ -153,6 +153,47 @@ fn the_books_are_verified() {
     assert_eq!(batch["spent_nano_usd"], 2_000_000_001_u64);
     assert_eq!(batch["adjusted_nano_usd"], 2_000_000_001_u64);
     assert_eq!(json["total"]["spent_usd"], 2.000_000_001);
+}
+
+#[test]
+fn requests_are_counted_in_limits_top_and_usage() {
+    let mut fleet = Fleet::start();
+    fleet.apply(POLICY, &[]).exits(0);
+    fleet.proxy("east-1");
+    until(&fleet, &["budgets", "batch"], |ran| ran.code == 0);
+    until(&fleet, &["status"], |ran| {
+        ran.stdout.contains("1/1 run the current revision")
+    });
+    for _ in 0..2 {
+        fleet.ask("batch", "practice");
+    }
+    let field = |path: &'static str, value: u64| {
+        move |ran: &Ran| {
+            let json: Value = serde_json::from_str(&ran.stdout).unwrap_or_default();
+            json.pointer(path).and_then(Value::as_u64) == Some(value)
+        }
+    };
+    let two = field("/agents/0/requests_per_minute/used", 2);
+    until(&fleet, &["limits", "batch", "-o", "json"], two);
+    let two = field("/agents/0/recent_requests", 2);
+    let top = until(&fleet, &["top", "-o", "json"], two);
+    assert_eq!(top.json()["sessions"], 1);
+    let two = field("/total/requests", 2);
+    let usage = until(&fleet, &["usage", "--by", "model,agent", "-o", "json"], two);
+    let row = &usage.json()["rows"][0];
+    assert_eq!(
+        (&row["agent"], &row["model"]),
+        (&json!("batch"), &json!("practice"))
+    );
+    assert_eq!(row["requests"], 2);
+    fleet
+        .agixctl(&["usage", "--by", "day", "--since", "7d"])
+        .exits(0)
+        .says("DAY");
+    fleet
+        .agixctl(&["usage", "--agent", "nobody"])
+        .exits(0)
+        .complains("nothing was used");
 }
 
 #[test]
