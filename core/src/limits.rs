@@ -349,8 +349,9 @@ pub const PROMISES: usize = 1_024;
 pub const SESSIONS: usize = 4 * SYNC_SESSIONS;
 /// Agents of one report.
 pub const REPORT_AGENTS: usize = 512;
-/// Days of one agent's money in one report.
-pub const REPORT_PURSES: usize = 40;
+/// Days of one agent's money in one message: more than can still be settled, in any time zone and
+/// before the oldest was archived.
+pub const REPORT_PURSES: usize = 70;
 /// Usage rows and past purses of one report.
 pub const REPORT_ROWS: usize = 1_024;
 /// Length from which a batch of the log is stored compressed, in bytes.

@@ -1,5 +1,7 @@
 use agix_core::id::{AgentName, ModelName, ProxyId};
-use agix_core::limits::{DENIAL_RELEASES, REPORT_AGENTS, REPORT_PURSES, REPORT_ROWS, USES_KEPT};
+use agix_core::limits::{
+    DENIAL_RELEASES, PURSE_DAYS, REPORT_AGENTS, REPORT_PURSES, REPORT_ROWS, USES_KEPT,
+};
 use agix_core::quota::{
     AgentReport, AgentUpdate, Denial, MoneyReport, MoneyUpdate, PastReport, PeriodStanding,
     PoolReport, PoolUpdate, PurseReport, PurseUpdate, Standing, UsageReport, Use,
@@ -346,6 +348,24 @@ fn every_list_of_a_report_is_bounded() {
         refusal(wire_agent(None, Some(purses))),
         format!("field report.agents[0].money.purses: must have 0 to {REPORT_PURSES} entries")
     );
+}
+
+#[test]
+fn the_money_of_every_day_that_is_kept_fits_an_update() {
+    // Today, the days before it, and what is ahead of UTC or not archived yet.
+    let days = usize::try_from(PURSE_DAYS).unwrap() + 4;
+    let wire = v1::MoneyUpdate {
+        today: 20_261_125,
+        purses: vec![
+            v1::PurseUpdate {
+                day: 20_261_125,
+                ..v1::PurseUpdate::default()
+            };
+            days
+        ],
+        ..v1::MoneyUpdate::default()
+    };
+    assert_eq!(MoneyUpdate::try_from(wire).unwrap().purses.len(), days);
 }
 
 #[test]
