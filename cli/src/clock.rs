@@ -14,6 +14,10 @@ pub(crate) fn monotonic() -> Instant {
 }
 
 /// The wall clock, to show ages.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this module is where clocks are read"
+)]
 pub(crate) fn wall() -> Timestamp {
     Timestamp::now()
 }

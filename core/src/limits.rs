@@ -275,7 +275,7 @@ pub const ASSUMED_OUTPUT_TOKENS: u64 = 16_384;
 /// Input tokens that a picture or file is taken to come to which a request names but does not hold.
 pub const LINKED_PART_TOKENS: u64 = 5_000;
 /// Output tokens of a stream that money is reserved for at a time.
-pub const STREAM_RESERVE_TOKENS: u64 = 1_024;
+pub const STREAM_RESERVE_TOKENS: u64 = 256;
 /// Time a stream whose reservation is used up waits for more money before it is ended.
 pub const STREAM_EXTENSION_WAIT: Duration = Duration::from_secs(2);
 /// Agents that no policy names and whose usage a proxy counts apart; the rest is counted together.

@@ -23,6 +23,10 @@ pub(crate) fn local_time(unix_ms: i64) -> String {
     here(unix_ms, "%H:%M:%S")
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "people read times in the zone of their machine"
+)]
 fn here(unix_ms: i64, format: &str) -> String {
     moment(unix_ms).map_or_else(
         || UNKNOWN.to_owned(),

@@ -348,12 +348,14 @@ impl Pass {
     }
 
     /// Brings the money set aside to `total`. What was more is free again.
-    pub(crate) async fn hold(&mut self, total: NanoUsd) -> Result<(), Refused> {
-        if self.reserved() > total
-            && let Some(ticket) = &mut self.ticket
-        {
+    ///
+    /// If it has to wait for more, it holds no more than `keep` meanwhile: requests that each held
+    /// a part of what the others wait for would wait for ever.
+    pub(crate) async fn hold(&mut self, total: NanoUsd, keep: NanoUsd) -> Result<(), Refused> {
+        let kept = if self.reserved() < total { keep } else { total };
+        if let Some(ticket) = self.ticket.as_mut().filter(|it| it.day().is_some()) {
             self.gate
-                .act(|state, _, now| state.agent.free(ticket, total, now));
+                .act(|state, _, now| state.agent.free(ticket, kept, now));
         }
         match self.extend(total) {
             Extension::Held => Ok(()),

@@ -70,7 +70,8 @@ async fn verified(bed: &TestBed) -> Value {
 }
 
 fn nanos(verified: &Value, what: &str) -> u64 {
-    verified[what]
+    let sums = verified["total"].get(what);
+    sums.unwrap_or(&verified[what])
         .as_u64()
         .unwrap_or_else(|| panic!("{what}: {verified}"))
 }
@@ -267,7 +268,7 @@ budgets: { spender: { daily_limit_usd: 1, monthly_limit_usd: 10 } }
     let caller = &callers(&bed)[0];
     let mut asked = chat("gpt-4o");
     asked["max_tokens"] = Value::from(25_000);
-    for (daily, monthly) in [("25", "2.5"), ("50", "5")] {
+    for (daily, monthly) in [("25.0", "2.5"), ("50.0", "5.0")] {
         let answer = caller.chat(&asked).await.unwrap();
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("x-budget-daily-percent"), daily);

@@ -8,7 +8,7 @@ use agix_tests::mock_provider::Entry;
 use agix_tests::test_bed::TestBed;
 use agix_tests::wait::until;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 /// What a window is shortened by: how much longer one request may be under way to the provider than
 /// another on a machine that is busy with other tests.
@@ -37,27 +37,27 @@ async fn no_minute_at_the_provider_has_more_than_the_limit_whatever_the_skew() {
     let policy = "rate_limits: { a: { requests_per_minute: 40 } }";
     let bed = TestBed::with_proxies(policy, 4).await;
     let callers = callers(&bed, "a");
-    let begun = tokio::time::Instant::now();
-    let mut turn = 0_usize;
-    while begun.elapsed() < Duration::from_secs(75) {
-        // Round robin, a hot spot that moves, one proxy alone, and bursts.
-        let phase = turn / 150 % 4;
-        let proxy = match phase {
-            0 => turn % 4,
-            1 => turn / 20 % 4,
-            2 => 3,
-            _ => turn % 2,
-        };
-        let burst = if phase == 3 { 10 } else { 1 };
-        let caller = &callers[proxy];
-        let request = chat("gpt-4o");
-        let asked = (0..burst).map(|_| caller.chat(&request));
-        for answer in futures_util::future::join_all(asked).await {
-            assert!(matches!(answer.unwrap().status.as_u16(), 200 | 429));
+    let asking = async {
+        for turn in 0_usize.. {
+            // Round robin, a hot spot that moves, one proxy alone, and bursts.
+            let phase = turn / 150 % 4;
+            let proxy = match phase {
+                0 => turn % 4,
+                1 => turn / 20 % 4,
+                2 => 3,
+                _ => turn % 2,
+            };
+            let burst = if phase == 3 { 10 } else { 1 };
+            let caller = &callers[proxy];
+            let request = chat("gpt-4o");
+            let asked = (0..burst).map(|_| caller.chat(&request));
+            for answer in futures_util::future::join_all(asked).await {
+                assert!(matches!(answer.unwrap().status.as_u16(), 200 | 429));
+            }
+            sleep(Duration::from_millis(20)).await;
         }
-        sleep(Duration::from_millis(20)).await;
-        turn += 1;
-    }
+    };
+    assert!(timeout(Duration::from_secs(75), asking).await.is_err());
     let calls = bed.mock.calls("gpt-4o");
     assert!(
         most_within(&calls, 60_000 - UNDER_WAY_MS) <= 40,
@@ -191,6 +191,17 @@ async fn tokens_of_a_minute_are_set_aside_and_counted_as_used() {
     );
 }
 
+/// How many of so many requests begin, spread over the proxies.
+async fn begun(bed: &TestBed, tries: usize) -> usize {
+    let callers = callers(bed, "a");
+    let mut answered = 0;
+    for turn in 0..tries {
+        let answer = callers[turn % callers.len()].chat(&chat("gpt-4o")).await;
+        answered += usize::from(answer.unwrap().status == 200);
+    }
+    answered
+}
+
 #[tokio::test]
 async fn counters_survive_restarts_rollbacks_and_edits_of_others() {
     let limits = |a: u32, b: u32| {
@@ -199,15 +210,6 @@ async fn counters_survive_restarts_rollbacks_and_edits_of_others() {
         )
     };
     let mut bed = TestBed::with_proxies(&limits(6, 5), 2).await;
-    async fn begun(bed: &TestBed, tries: usize) -> usize {
-        let callers = callers(bed, "a");
-        let mut answered = 0;
-        for turn in 0..tries {
-            let answer = callers[turn % callers.len()].chat(&chat("gpt-4o")).await;
-            answered += usize::from(answer.unwrap().status == 200);
-        }
-        answered
-    }
     assert_eq!(begun(&bed, 4).await, 4);
     bed.agixctl
         .apply(&bed.document(&limits(6, 9)), &["--wait"])
