@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use agix_core::limits::{
     CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, GRPC_HEADER_BYTES,
-    GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES,
+    GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
 };
 use agix_proto::v1::fleet_server::FleetServer;
 use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
@@ -194,7 +194,7 @@ impl Parts {
             )
             .add_service(PolicySyncServer::new(sync).max_decoding_message_size(PROXY_MESSAGE_BYTES))
             .add_service(FleetServer::new(fleet).max_decoding_message_size(GRPC_MESSAGE_BYTES))
-            .add_service(QuotaServer::new(quota).max_decoding_message_size(GRPC_MESSAGE_BYTES))
+            .add_service(QuotaServer::new(quota).max_decoding_message_size(QUOTA_MESSAGE_BYTES))
             .add_service(
                 LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
             );

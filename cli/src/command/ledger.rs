@@ -54,6 +54,8 @@ struct Verified {
     usage_cost_nano_usd: u64,
     /// Each agent with a budget, as many as fit the answer.
     per_agent: Vec<AgentView>,
+    /// Agents that did not fit.
+    per_agent_left_out: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,6 +181,7 @@ impl From<VerifyResponse> for Verified {
             usage_cost_nano_usd,
             adjusted_nano_usd,
             per_agent,
+            per_agent_left_out,
         } = wire;
         let total = Sums {
             spent_nano_usd,
@@ -201,6 +204,7 @@ impl From<VerifyResponse> for Verified {
             usage_cost_usd: Decimal::new(&NanoUsd::from_nanos(usage_cost_nano_usd)),
             usage_cost_nano_usd,
             per_agent: per_agent.into_iter().map(AgentView::from).collect(),
+            per_agent_left_out,
         }
     }
 }
@@ -230,7 +234,9 @@ impl Verified {
         for agent in agents.iter().take(shown) {
             table.row([agent.agent.clone()].into_iter().chain(agent.sums.cells()));
         }
-        if let more @ 1.. = agents.len().saturating_sub(shown) {
+        let left_out = usize::try_from(self.per_agent_left_out).unwrap_or(usize::MAX);
+        let hidden = agents.len().saturating_sub(shown);
+        if let more @ 1.. = hidden.saturating_add(left_out) {
             table.row([format!("... {more} more")]);
         }
         table.row(["total".to_owned()].into_iter().chain(self.total.cells()));
@@ -366,6 +372,11 @@ the books are right
         let verified = Verified::from(answer(25));
         assert!(plain(&verified).contains("\n... 5 more\ntotal"));
         assert!(!wide(&verified).contains("more"));
+        let most = VerifyResponse {
+            per_agent_left_out: 7,
+            ..answer(25)
+        };
+        assert!(wide(&Verified::from(most)).contains("\n... 7 more\ntotal"));
         let json = serde_json::to_value(&verified).unwrap();
         assert_eq!(json["per_agent"].as_array().unwrap().len(), 25);
         assert_eq!(json["per_agent"][1]["spent_nano_usd"], 1_000_000_001);

@@ -21,6 +21,7 @@ pub(super) fn on_wire(verification: &Verification) -> v1::VerifyResponse {
         usage_cost,
         per_agent,
     } = verification;
+    let shown = within(per_agent.iter().map(of_agent));
     v1::VerifyResponse {
         findings: findings.iter().map(finding).collect(),
         snapshot_batch: *snapshot_batch,
@@ -36,7 +37,8 @@ pub(super) fn on_wire(verification: &Verification) -> v1::VerifyResponse {
         estimated_nano_usd: sums.estimated.as_nanos(),
         usage_cost_nano_usd: usage_cost.as_nanos(),
         adjusted_nano_usd: sums.adjusted,
-        per_agent: within(per_agent.iter().map(of_agent)),
+        per_agent_left_out: count(per_agent.len().saturating_sub(shown.len())),
+        per_agent: shown,
     }
 }
 

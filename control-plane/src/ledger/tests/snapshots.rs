@@ -88,6 +88,31 @@ async fn the_driver_keeps_the_log_short() {
     plane.stopped().await;
 }
 
+#[tokio::test]
+async fn a_verification_beside_the_work_finds_nothing_wrong() {
+    let store = Memory::default();
+    let plane = Plane::start(store.clone(), "one", 3_000).await;
+    let mut proxy = Proxy::new(&plane, "one").await.unwrap();
+    let work = async {
+        for _ in 0..200 {
+            assert!(proxy.step().await);
+        }
+    };
+    let watch = async {
+        let (mut seen, mut snapshots) = (0, 0);
+        for _ in 0..40 {
+            let verified = verify(store.clone(), SHARD, &plane.desk).await.unwrap();
+            assert_eq!(verified.findings, []);
+            assert!(verified.replayed_from_snapshot() && verified.last_batch >= seen);
+            snapshots += u64::from(verified.snapshot_batch > 0);
+            seen = verified.last_batch;
+        }
+        assert!(seen > 0 && snapshots > 0);
+    };
+    tokio::join!(work, watch);
+    plane.stopped().await;
+}
+
 impl Verification {
     fn replayed_from_snapshot(&self) -> bool {
         self.snapshot_batch + self.batches == self.last_batch
