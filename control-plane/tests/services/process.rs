@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use crate::plane::{Operator, limit};
+use crate::quota::{Asking, DOLLAR, POLICY, spend_a_cent, verified};
 
 /// A process that is killed if a test leaves it behind.
 struct Program {
@@ -75,6 +76,37 @@ async fn a_killed_process_has_lost_nothing_that_was_acknowledged() {
         }
     }
     assert!(acknowledged >= 6);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_has_lost_no_spend_that_was_confirmed() {
+    let directory = TempDir::new().unwrap();
+    let mut confirmed = 0;
+    for round in 0..5_u64 {
+        let mut program = Program::start(directory.path());
+        let operator = Operator::at(program.address).await;
+        if round == 0 {
+            operator.apply(POLICY).await;
+        }
+        let before = verified(&operator).await.spent_nano_usd;
+        assert!(before >= confirmed, "{before} of {confirmed} confirmed");
+        let mut asking = Asking::new(&operator, &format!("proxy-{round}")).await;
+        asking.fill().await;
+        confirmed = before;
+        for _ in 0..=round {
+            confirmed = before + spend_a_cent(&mut asking).await.unwrap();
+        }
+        // Killed in the middle of a commit.
+        let under_way = spend_a_cent(&mut asking);
+        let kill = async {
+            tokio::task::yield_now().await;
+            program.child.kill().unwrap();
+        };
+        if let (Some(spent), ()) = tokio::join!(under_way, kill) {
+            confirmed = before + spent;
+        }
+    }
+    assert!(confirmed >= DOLLAR / 10);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use agix_core::id::{AgentName, ModelName, ProxyId};
 use agix_core::quota::{
-    AgentReport, AgentUpdate, FromLedger, Hello, MoneyReport, PoolReport, PurseReport, Report,
+    AgentReport, AgentUpdate, Day, FromLedger, Hello, MoneyReport, PoolReport, PurseReport, Report,
     SessionId, ToLedger, Update, UsageReport, Use,
 };
 use agix_core::time::Mono;
@@ -17,29 +17,30 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 
-use crate::plane::Plane;
+use crate::plane::{Operator, Plane};
 
 /// `batch` may send five requests a minute and spend ten dollars a day.
-const POLICY: &str = "\
+pub(crate) const POLICY: &str = "\
 rate_limits:
   batch: { requests_per_minute: 5 }
 budgets:
   batch: { daily_limit_usd: 10.0, alert_at_percent: 80 }
 ";
 
-const DOLLAR: u64 = 1_000_000_000;
+pub(crate) const DOLLAR: u64 = 1_000_000_000;
 
 /// A proxy that asks for rights.
-struct Asking {
+pub(crate) struct Asking {
     sender: mpsc::Sender<v1::QuotaRequest>,
     stream: Streaming<v1::QuotaResponse>,
     session: SessionId,
     reports: u64,
+    today: Option<Day>,
 }
 
 impl Asking {
     /// A stream on which nothing was said.
-    async fn silent(plane: &Plane) -> Result<Self, Status> {
+    async fn silent(plane: &Operator) -> Result<Self, Status> {
         let (sender, receiver) = mpsc::channel(8);
         let mut client = QuotaClient::new(plane.channel.clone());
         let stream = client.session(ReceiverStream::new(receiver)).await?;
@@ -48,11 +49,12 @@ impl Asking {
             stream: stream.into_inner(),
             session: SessionId::new(0),
             reports: 0,
+            today: None,
         })
     }
 
     /// A new session of the proxy `id`.
-    async fn new(plane: &Plane, id: &str) -> Self {
+    pub(crate) async fn new(plane: &Operator, id: &str) -> Self {
         let mut asking = Self::silent(plane).await.unwrap();
         let resumed = asking.hello(id, None).await;
         assert!(!resumed);
@@ -96,6 +98,12 @@ impl Asking {
             FromLedger::Update(update) => update,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Has two dollars set aside.
+    pub(crate) async fn fill(&mut self) {
+        let granted = self.report(waiting(), Vec::new()).await;
+        self.today = Some(granted.money.unwrap().today);
     }
 
     /// Reports, and waits until the ledger has taken it in.
@@ -148,11 +156,11 @@ fn waiting() -> AgentReport {
     agent(requests, money)
 }
 
-fn admin(plane: &Plane) -> LedgerAdminClient<Channel> {
+fn admin(plane: &Operator) -> LedgerAdminClient<Channel> {
     LedgerAdminClient::new(plane.channel.clone())
 }
 
-async fn standing(plane: &Plane) -> v1::AgentStanding {
+async fn standing(plane: &Operator) -> v1::AgentStanding {
     let answer = admin(plane)
         .list_agents(v1::ListAgentsRequest::default())
         .await;
@@ -161,11 +169,49 @@ async fn standing(plane: &Plane) -> v1::AgentStanding {
     answer.agents.into_iter().next().unwrap()
 }
 
-async fn verified(plane: &Plane) -> v1::VerifyResponse {
+pub(crate) async fn verified(plane: &Operator) -> v1::VerifyResponse {
     let answer = admin(plane).verify(v1::VerifyRequest {}).await;
     let verified = answer.unwrap().into_inner();
     assert_eq!(verified.findings, []);
     verified
+}
+
+/// Spends a cent more of what it may; says how much the ledger knows to be spent then, unless it is
+/// gone.
+pub(crate) async fn spend_a_cent(asking: &mut Asking) -> Option<u64> {
+    asking.reports += 1;
+    let day = asking.today.unwrap();
+    let purse = PurseReport {
+        day,
+        spent: NanoUsd::from_nanos(asking.reports * DOLLAR / 100),
+        released: NanoUsd::ZERO,
+        reserved: NanoUsd::ZERO,
+    };
+    let money = MoneyReport {
+        purses: vec![purse],
+        ..MoneyReport::default()
+    };
+    let report = Report {
+        session: asking.session,
+        number: asking.reports,
+        sent: Mono::from_nanos(asking.reports),
+        agents: vec![agent(PoolReport::default(), money)],
+        usage: Vec::new(),
+        past: Vec::new(),
+    };
+    let report = ToLedger::Report(report);
+    asking.sender.send((&report).into()).await.ok()?;
+    loop {
+        let told = asking.stream.message().await.ok()??;
+        let FromLedger::Update(update) = told.try_into().unwrap() else {
+            panic!("no update");
+        };
+        if update.confirmed == asking.reports
+            && let Some(money) = update.agents.first().and_then(|it| it.money.as_ref())
+        {
+            return Some(money.purses.first()?.spent.as_nanos());
+        }
+    }
 }
 
 /// Spends a dollar on one of two requests; says what the ledger knows of it then.
