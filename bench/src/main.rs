@@ -9,6 +9,7 @@ mod http1;
 mod load;
 mod process;
 mod provider;
+mod quota;
 mod report;
 mod request;
 mod rounds;
@@ -19,12 +20,14 @@ use std::error::Error;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::process::Core;
 use crate::provider::Provider;
+use crate::quota::QuotaArgs;
 use crate::rounds::{Measure, Measured, Settings};
 use crate::target::{Kind, Place};
 
@@ -45,7 +48,7 @@ struct Args {
     #[arg(long, default_value_t = 5)]
     rounds: usize,
     /// Seconds of each measurement, round and target
-    #[arg(long, default_value_t = 2.0)]
+    #[arg(long, global = true, default_value_t = 2.0)]
     seconds: f64,
     /// Connections under load
     #[arg(long, default_value_t = 64)]
@@ -54,16 +57,16 @@ struct Args {
     #[arg(long, default_value_t = 100)]
     events: usize,
     /// Core of the process measured
-    #[arg(long, default_value_t = 0, value_name = "CORE")]
+    #[arg(long, global = true, default_value_t = 0, value_name = "CORE")]
     proxy_core: Core,
     /// Core of load and provider
-    #[arg(long, default_value_t = 1, value_name = "CORE")]
+    #[arg(long, global = true, default_value_t = 1, value_name = "CORE")]
     load_core: Core,
     /// Directory of the agix programs [default: that of this program]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     programs: Option<PathBuf>,
-    /// Print every round as JSON instead of tables
-    #[arg(long)]
+    /// Print all figures as JSON instead of tables
+    #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
     command: Option<Command>,
@@ -71,6 +74,8 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Measure what limits and budgets are made of, without a proxy
+    Quota(QuotaArgs),
     /// Keep a core awake until standard input closes
     #[command(hide = true)]
     Spin,
@@ -85,11 +90,15 @@ struct Output<'a> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Command::Spin) = args.command {
-        awake::spin();
-        return ExitCode::SUCCESS;
-    }
-    match bench(args) {
+    let done = match &args.command {
+        Some(Command::Spin) => {
+            awake::spin();
+            Ok(())
+        }
+        Some(Command::Quota(of)) => quota(&args, of),
+        None => bench(args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("agix-bench: {}", with_causes(&*error)));
@@ -109,11 +118,7 @@ fn bench(args: Args) -> Result<(), Box<dyn Error>> {
         proxy_core: args.proxy_core,
         load_core: args.load_core,
     };
-    if let Some(pressure) = process::other_work().filter(|percent| *percent > QUIET_PERCENT) {
-        say(&format!(
-            "other work waits for a core {pressure:.0} % of the time: figures will be too high"
-        ));
-    }
+    warn_of_other_work();
     let measures = chosen(args.measure);
     let mut kinds = chosen(args.target);
     kinds.retain(|kind| {
@@ -123,13 +128,7 @@ fn bench(args: Args) -> Result<(), Box<dyn Error>> {
         }
         installed
     });
-    let programs = match args.programs {
-        Some(programs) => programs,
-        None => std::env::current_exe()?
-            .parent()
-            .map(PathBuf::from)
-            .unwrap_or_default(),
-    };
+    let programs = programs(args.programs)?;
     let dir = tempfile::tempdir()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -165,6 +164,45 @@ fn bench(args: Args) -> Result<(), Box<dyn Error>> {
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// Measures the parts of limits and budgets.
+fn quota(args: &Args, of: &QuotaArgs) -> Result<(), Box<dyn Error>> {
+    warn_of_other_work();
+    let programs = programs(args.programs.clone())?;
+    let place = quota::Place {
+        core: args.proxy_core,
+        other: args.load_core,
+        programs: &programs,
+        span: Duration::from_secs_f64(args.seconds),
+    };
+    let found = quota::run(of, &place, say)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&found)? + "\n"
+    } else {
+        quota::tables(&found)?
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn warn_of_other_work() {
+    if let Some(pressure) = process::other_work().filter(|percent| *percent > QUIET_PERCENT) {
+        say(&format!(
+            "other work waits for a core {pressure:.0} % of the time: figures will be too high"
+        ));
+    }
+}
+
+/// The directory of the agix programs.
+fn programs(asked: Option<PathBuf>) -> io::Result<PathBuf> {
+    match asked {
+        Some(programs) => Ok(programs),
+        None => Ok(std::env::current_exe()?
+            .parent()
+            .map(PathBuf::from)
+            .unwrap_or_default()),
+    }
 }
 
 /// An error and its causes, on one line.

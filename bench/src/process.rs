@@ -126,9 +126,7 @@ impl Process {
     /// Resident memory now, in KiB.
     pub(crate) fn resident_kib(&self) -> Result<u32, ProcessError> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
-            .ok_or(ProcessError::Unmeasured { name: self.name })
+        resident(&text).ok_or(ProcessError::Unmeasured { name: self.name })
     }
 }
 
@@ -144,6 +142,35 @@ impl Drop for Process {
 pub(crate) fn pin_self(core: Core) -> Result<(), ProcessError> {
     let own = std::process::id().to_string();
     run(Path::new("taskset"), &["-cp", &core.to_string(), &own])
+}
+
+/// Puts the calling thread on `core`.
+pub(crate) fn pin_thread(core: Core) -> Result<(), ProcessError> {
+    let unknown = ProcessError::Unmeasured {
+        name: "this thread",
+    };
+    let own = fs::read_link("/proc/thread-self").ok();
+    let own = own.as_deref().and_then(Path::file_name);
+    let own = own.ok_or(unknown)?.to_string_lossy();
+    run(Path::new("taskset"), &["-cp", &core.to_string(), &own])
+}
+
+/// Resident memory of this process, in bytes.
+pub(crate) fn own_resident() -> Result<u64, ProcessError> {
+    let text = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    resident(&text)
+        .map(|kib| u64::from(kib) * 1_024)
+        .ok_or(ProcessError::Unmeasured {
+            name: "this process",
+        })
+}
+
+/// Resident memory as /proc/PID/status tells it, in KiB.
+fn resident(status: &str) -> Option<u32> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
 
 /// Share of the last ten seconds, in percent, in which something waited for a core; `None` where

@@ -13,6 +13,19 @@ pub(crate) struct Percentiles {
     pub p99_us: f64,
 }
 
+/// Ranks of many short spans, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Ranks {
+    /// Median.
+    pub p50: u32,
+    /// 99th percentile.
+    pub p99: u32,
+    /// One in a thousand takes longer.
+    pub p999: u32,
+    /// The longest.
+    pub max: u32,
+}
+
 /// The smallest, the middle and the largest figure of several rounds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
@@ -35,6 +48,26 @@ pub(crate) fn percentiles(mut samples: Vec<Duration>) -> Option<Percentiles> {
         p50_us: at(50)?,
         p99_us: at(99)?,
     })
+}
+
+/// The ranks of `samples`, in nanoseconds; `None` without samples.
+pub(crate) fn ranks(mut samples: Vec<u32>) -> Option<Ranks> {
+    samples.sort_unstable();
+    let at = |thousandth: usize| {
+        let index = (samples.len().checked_sub(1)?) * thousandth / 1_000;
+        samples.get(index).copied()
+    };
+    Some(Ranks {
+        p50: at(500)?,
+        p99: at(990)?,
+        p999: at(999)?,
+        max: at(1_000)?,
+    })
+}
+
+/// A span in nanoseconds, for [`ranks`].
+pub(crate) fn nanos(span: Duration) -> u32 {
+    u32::try_from(span.as_nanos()).unwrap_or(u32::MAX)
 }
 
 /// The spread of `figures`; `None` without figures.
@@ -64,6 +97,17 @@ mod tests {
         let found = percentiles(samples).unwrap();
         assert!((found.p50_us - 51.0).abs() < 1e-9 && (found.p99_us - 100.0).abs() < 1e-9);
         assert!(percentiles(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn ranks_go_up_to_the_longest() {
+        let found = ranks((0..=2_000).rev().collect()).unwrap();
+        assert_eq!(
+            (found.p50, found.p99, found.p999, found.max),
+            (1_000, 1_980, 1_998, 2_000)
+        );
+        assert!(ranks(Vec::new()).is_none());
+        assert_eq!(nanos(Duration::from_secs(100)), u32::MAX);
     }
 
     #[test]

@@ -35,7 +35,10 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "agixctl",
         ],
     ),
-    ("agix-bench", &["agix-tests"]),
+    (
+        "agix-bench",
+        &["agix-core", "agix-proto", "agix-control-plane"],
+    ),
 ];
 
 /// What the rules may not reach, however deep: IO, runtimes, clocks, randomness.
