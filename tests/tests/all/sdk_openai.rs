@@ -15,6 +15,12 @@ agents:
   guarded: { keys: [\"sha256:0db8c7cf7ec0b1952063c2e7995e6e56bf773055fb5e161d3ef94e1f5e16a845\"], models: [gpt-4o] }
 ";
 
+const LIMITS: &str = "
+models: { gpt-4o: { provider: openai, price: { input: 1, output: 10 } } }
+rate_limits: { patient: { requests_per_minute: 3 } }
+budgets: { poor: { daily_limit_usd: 0.001 } }
+";
+
 fn root() -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     manifest
@@ -23,25 +29,18 @@ fn root() -> PathBuf {
         .to_owned()
 }
 
-#[tokio::test]
-async fn the_openai_library_works() {
+/// Runs the tests of one file against a proxy of its own.
+async fn passes(file: &str, policy: &str) {
     let python = root().join("target/python/bin/python");
     assert!(
         python.is_file(),
         "{} does not exist: make it with `scripts/test python`",
         python.display()
     );
-    let bed = TestBed::start(POLICY).await;
+    let bed = TestBed::start(policy).await;
     let mut command = Command::new(python);
     command
-        .args([
-            "-m",
-            "pytest",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "test_openai.py",
-        ])
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", file])
         .current_dir(root().join("tests/python"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env(
@@ -57,4 +56,14 @@ async fn the_openai_library_works() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+#[tokio::test]
+async fn the_openai_library_works() {
+    passes("test_openai.py", POLICY).await;
+}
+
+#[tokio::test]
+async fn the_openai_library_understands_limits_and_budgets() {
+    passes("test_limits.py", LIMITS).await;
 }
