@@ -182,9 +182,19 @@ impl AgentName {
     pub fn others() -> Self {
         Self(Arc::from("other"))
     }
+
+    /// A text that sorts before every name, to begin a range with.
+    pub(crate) fn first() -> Self {
+        Self(Arc::from(""))
+    }
 }
 
 impl ModelName {
+    /// A text that sorts before every name, to begin a range with.
+    pub(crate) fn first() -> Self {
+        Self(Arc::from(""))
+    }
+
     /// What is counted under one name because nobody lists the names themselves.
     pub fn others() -> Self {
         Self(Arc::from("other"))

@@ -293,9 +293,14 @@ impl Books {
 
     /// The rows of usage of one day.
     pub fn rows_of(&self, day: Day) -> impl Iterator<Item = &UsageRow> {
+        let first = UsageRow {
+            day,
+            agent: AgentName::first(),
+            model: ModelName::first(),
+        };
         self.usage
-            .keys()
-            .skip_while(move |row| row.day < day)
+            .range(first..)
+            .map(|(row, _)| row)
             .take_while(move |row| row.day == day)
     }
 
