@@ -97,6 +97,8 @@ pub struct Agent {
     pub(super) recall_seen: u64,
     pub(super) pressed_until: Mono,
     pub(super) reported: Option<Mono>,
+    /// When it was last looked at who has waited long enough.
+    pub(super) looked: Option<Mono>,
     /// Whether the ledger should hear at once.
     pub(super) urgent: bool,
     /// Whether something happened that was not reported.
@@ -136,6 +138,7 @@ impl Agent {
             recall_seen: 0,
             pressed_until: Mono::default(),
             reported: None,
+            looked: None,
             urgent: false,
             dirty: false,
             unbounded: NanoUsd::ZERO,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::demand::Demand;
 use super::ticket::Reserved;
-use crate::limits::ESCROW_AHEAD;
+use crate::limits::{ESCROW_AHEAD, REPORT_PURSES};
 use crate::quota::{
     Day, MoneyReport, MoneyUpdate, PeriodStanding, PurseReport, SessionId, Standing,
 };
@@ -31,6 +31,8 @@ pub(super) struct Purse {
     pub(super) reserved: NanoUsd,
     /// Spend the ledger has confirmed.
     pub(super) confirmed: NanoUsd,
+    /// Whether a report has said all this.
+    pub(super) told: bool,
 }
 
 impl Purse {
@@ -39,6 +41,11 @@ impl Purse {
             .saturating_sub(self.spent)
             .saturating_sub(self.released)
             .saturating_sub(self.reserved)
+    }
+
+    /// Whether nothing is under way or held, and the ledger has all that was spent.
+    fn is_settled(&self) -> bool {
+        self.reserved.is_zero() && self.idle().is_zero() && self.confirmed >= self.spent
     }
 }
 
@@ -80,22 +87,28 @@ impl Money {
         let purse = self.purses.entry(day).or_default();
         purse.reserved = purse.reserved.saturating_sub(reserved);
         purse.spent = purse.spent.saturating_add(spent);
+        purse.told = false;
     }
 
-    /// Gives back what is idle of days that are over; of today too if `all`, except `keep`.
-    pub(super) fn give_back(&mut self, all: bool, keep: NanoUsd, now: Mono) {
+    /// Gives back what is idle, but for `keep` of today's.
+    pub(super) fn give_back(&mut self, keep: NanoUsd, now: Mono) {
         let today = self.today(now);
         for (day, purse) in &mut self.purses {
-            let keep = if Some(*day) == today {
-                keep
-            } else {
-                NanoUsd::ZERO
-            };
-            if all || Some(*day) != today {
-                let idle = purse.idle().saturating_sub(keep);
+            let keep = kept(*day, today, keep);
+            let idle = purse.idle().saturating_sub(keep);
+            if !idle.is_zero() {
                 purse.released = purse.released.saturating_add(idle);
+                purse.told = false;
             }
         }
+    }
+
+    /// Whether more is idle than that.
+    pub(super) fn has_excess(&self, keep: NanoUsd, now: Mono) -> bool {
+        let today = self.today(now);
+        self.purses
+            .iter()
+            .any(|(day, purse)| purse.idle() > kept(*day, today, keep))
     }
 
     /// Whether the ledger does not know of everything spent.
@@ -120,18 +133,34 @@ impl Money {
         NanoUsd::from_nanos(self.demand.over(ESCROW_AHEAD, now))
     }
 
+    /// A day that is over is told until all of it is in the books, and then no more.
     pub(super) fn report(&mut self, waiting: NanoUsd, first: NanoUsd, now: Mono) -> MoneyReport {
-        let purses = self.purses.iter().map(|(day, purse)| PurseReport {
-            day: *day,
-            spent: purse.spent,
-            released: purse.released,
-            reserved: purse.reserved,
-        });
+        let today = self.today(now);
+        let mut purses = Vec::new();
+        for (day, purse) in self.purses.iter_mut().rev().take(REPORT_PURSES) {
+            if purse.told && purse.is_settled() && Some(*day) != today {
+                continue;
+            }
+            purse.told = true;
+            purses.push(PurseReport {
+                day: *day,
+                spent: purse.spent,
+                released: purse.released,
+                reserved: purse.reserved,
+            });
+        }
         MoneyReport {
-            purses: purses.collect(),
+            purses,
             waiting,
             first,
             want: self.foreseen(now),
+        }
+    }
+
+    /// What was told and perhaps not heard is told again.
+    pub(super) fn repeat(&mut self) {
+        for purse in self.purses.values_mut() {
+            purse.told = false;
         }
     }
 
@@ -145,12 +174,14 @@ impl Money {
             self.today = Some((update.today, now.after(update.ends_in)));
         }
         self.standing = Some((update.standing, now));
-        // A day that is over, all told, needs no room.
-        let today = update.today;
-        self.purses.retain(|day, purse| {
-            let settled = purse.reserved.is_zero() && purse.confirmed >= purse.spent;
-            *day >= today || !settled || !purse.idle().is_zero()
-        });
+        // Its counts go on for as long as the session does: a call may be settled late.
+        while self.purses.len() > REPORT_PURSES {
+            let oldest = self.purses.first_entry();
+            match oldest.filter(|it| it.get().told && it.get().is_settled()) {
+                Some(oldest) => drop(oldest.remove()),
+                None => break,
+            }
+        }
     }
 
     /// The limit that leaves no room for `need`, with what is spent, unsettled and unconfirmed.
@@ -175,5 +206,62 @@ impl Money {
             .month
             .and_then(|it| passed(it, self.unconfirmed(|day| day.month() == today.month())));
         day.map(|it| (false, it)).or(month.map(|it| (true, it)))
+    }
+}
+
+/// Nothing is kept of days that are over.
+fn kept(day: Day, today: Option<Day>, keep: NanoUsd) -> NanoUsd {
+    if Some(day) == today {
+        keep
+    } else {
+        NanoUsd::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::quota::PurseUpdate;
+
+    fn usd(dollars: u64) -> NanoUsd {
+        NanoUsd::from_nanos(dollars * 1_000_000_000)
+    }
+
+    fn update(today: Day, spent: u64) -> MoneyUpdate {
+        MoneyUpdate {
+            today,
+            ends_in: Duration::from_secs(3_600),
+            purses: vec![PurseUpdate {
+                day: Day::FIRST,
+                granted: NanoUsd::ZERO,
+                spent: usd(spent),
+            }],
+            standing: Standing::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_settled_after_its_day_is_added_to_what_was_told_before() {
+        let mut money = Money::default();
+        let now = Mono::from_nanos(1);
+        let (first, second) = (Day::FIRST, Day::new(0, 1, 2).unwrap());
+        money.update(&update(first, 0), now);
+        money.settle(first, NanoUsd::ZERO, usd(30));
+        money.report(NanoUsd::ZERO, NanoUsd::ZERO, now);
+        money.update(&update(second, 30), now);
+        let told = |money: &mut Money| {
+            let report = money.report(NanoUsd::ZERO, NanoUsd::ZERO, now);
+            let purses = report.purses.iter().map(|it| (it.day, it.spent));
+            purses.collect::<Vec<_>>()
+        };
+        assert_eq!(told(&mut money), [], "all of it is in the books");
+        money.settle(first, NanoUsd::ZERO, usd(20));
+        assert_eq!(told(&mut money), [(first, usd(50))]);
+        money.update(&update(second, 50), now);
+        assert_eq!(told(&mut money), []);
+        money.repeat();
+        assert_eq!(told(&mut money), [(first, usd(50))], "perhaps not heard");
     }
 }

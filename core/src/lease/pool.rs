@@ -69,6 +69,11 @@ impl Pool {
         count
     }
 
+    /// Whether the ledger has booked anything of it in this session, or should have.
+    pub(super) const fn is_known(&self) -> bool {
+        self.granted > 0 || self.used > 0
+    }
+
     /// Whether the ledger does not know of everything used.
     pub(super) const fn is_unconfirmed(&self) -> bool {
         self.confirmed < self.used

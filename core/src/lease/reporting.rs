@@ -1,13 +1,20 @@
 //! What an agent reports, and when.
 
 use super::agent::Agent;
-use super::parked::Wish;
 use crate::limits::{
     HOLD_AHEAD, IDLE_TIME, REPORT_INTERVAL, REPORT_INTERVAL_PRESSED, WAITING_REPORT_INTERVAL,
 };
 use crate::quota::{AgentReport, PastReport, UsageReport};
 use crate::time::Mono;
 use crate::units::NanoUsd;
+
+/// Idle rights that are not given back.
+struct Keep {
+    requests: u64,
+    slots: u64,
+    tokens: u64,
+    money: NanoUsd,
+}
 
 impl Agent {
     /// When the ledger should hear of the agent; nothing if there is nothing to say.
@@ -54,30 +61,28 @@ impl Agent {
         self.urgent = false;
         self.dirty = false;
         let terms = &self.rules.terms;
-        let permits = self.waiting_for(Wish::permits);
-        let requests = terms.counts_requests().then(|| {
+        let (permits, tokens) = (self.permits_waited_for(), self.tokens_waited_for());
+        // What was granted before a limit was lifted is still accounted for.
+        let requests = (terms.counts_requests() || self.requests.is_known()).then(|| {
             let want = self.requests.foreseen(HOLD_AHEAD, now);
-            self.requests.report(permits, want, now)
+            let (waiting, want) = if_limited(terms.counts_requests(), permits, want);
+            self.requests.report(waiting, want, now)
         });
-        let tokens = terms.tokens_per_minute.is_some().then(|| {
-            let waiting = self
-                .parked
-                .iter()
-                .fold(0_u64, |sum, it| sum.saturating_add(it.wish.tokens()));
+        let limited = terms.tokens_per_minute.is_some();
+        let tokens = (limited || self.tokens.is_known()).then(|| {
             let want = self.tokens.foreseen(HOLD_AHEAD, now);
+            let (waiting, want) = if_limited(limited, tokens, want);
             self.tokens.report(waiting, want, now)
         });
-        let slots = terms
-            .max_concurrent
-            .is_some()
-            .then(|| self.slots.report(permits, 0, now));
-        let money = terms.has_budget().then(|| {
-            let waiting = self
-                .parked
-                .iter()
-                .fold(NanoUsd::ZERO, |sum, it| sum.saturating_add(it.wish.money()));
+        let limited = terms.max_concurrent.is_some();
+        let slots = (limited || self.slots.is_known()).then(|| {
+            let (waiting, want) = if_limited(limited, permits, 0);
+            self.slots.report(waiting, want, now)
+        });
+        let money = (terms.has_budget() || !self.money.purses.is_empty()).then(|| {
             let first = self.parked.front().map(|it| it.wish.money());
-            self.money.report(waiting, first.unwrap_or_default(), now)
+            self.money
+                .report(self.money_waited_for(), first.unwrap_or_default(), now)
         });
         AgentReport {
             agent: self.name.clone(),
@@ -101,49 +106,88 @@ impl Agent {
 
     /// The stream broke: what was told and not confirmed is told again.
     pub fn repeat(&mut self) {
+        self.money.repeat();
         self.past.repeat();
         self.usage.repeat();
         self.dirty = true;
         self.urgent |= !self.parked.is_empty();
     }
 
-    fn waiting_for(&self, of: impl Fn(Wish) -> u64) -> u64 {
+    pub(super) fn permits_waited_for(&self) -> u64 {
         self.parked
             .iter()
-            .fold(0, |sum, parked| sum.saturating_add(of(parked.wish)))
+            .fold(0, |sum, it| sum.saturating_add(it.wish.permits()))
     }
 
-    /// Gives back what the next moments will not take.
+    pub(super) fn tokens_waited_for(&self) -> u64 {
+        self.parked
+            .iter()
+            .fold(0, |sum, it| sum.saturating_add(it.wish.tokens()))
+    }
+
+    pub(super) fn money_waited_for(&self) -> NanoUsd {
+        self.parked
+            .iter()
+            .fold(NanoUsd::ZERO, |sum, it| sum.saturating_add(it.wish.money()))
+    }
+
+    /// Gives back what neither those who wait nor the next moments will take.
     fn trim(&mut self, now: Mono) {
-        self.money.give_back(false, NanoUsd::ZERO, now);
-        if !self.has_excess(now) {
-            return;
-        }
-        let permits = self.waiting_for(Wish::permits);
-        for pool in [&mut self.requests, &mut self.slots] {
-            let keep = pool.demand.recent(now).max(1).saturating_add(permits);
+        let keep = self.keep(now);
+        for (pool, keep) in [
+            (&mut self.requests, keep.requests),
+            (&mut self.slots, keep.slots),
+            (&mut self.tokens, keep.tokens),
+        ] {
             pool.give_back(pool.idle().saturating_sub(keep));
         }
-        let keep = self.tokens.demand.recent(now);
-        self.tokens
-            .give_back(self.tokens.idle().saturating_sub(keep));
-        let keep = self.money.foreseen(now);
-        let waiting = self
-            .parked
-            .iter()
-            .fold(NanoUsd::ZERO, |sum, it| sum.saturating_add(it.wish.money()));
-        self.money
-            .give_back(true, keep.saturating_add(waiting), now);
+        self.money.give_back(keep.money, now);
     }
 
-    /// Whether more is idle than the last second took.
+    /// Whether more is idle than is kept.
     fn has_excess(&mut self, now: Mono) -> bool {
-        let permits = self.waiting_for(Wish::permits);
-        let over = |idle: u64, recent: u64| idle > recent.max(1).saturating_add(permits);
-        over(self.requests.idle(), self.requests.demand.recent(now))
-            || over(self.slots.idle(), self.slots.demand.recent(now))
-            || self.tokens.idle() > self.tokens.demand.recent(now)
-            || (self.parked.is_empty() && self.money.idle(now) > self.money.foreseen(now))
+        let keep = self.keep(now);
+        self.requests.idle() > keep.requests
+            || self.slots.idle() > keep.slots
+            || self.tokens.idle() > keep.tokens
+            || self.money.has_excess(keep.money, now)
+    }
+
+    /// What is kept: as much as the last second took, one permit at least, and what is waited for.
+    fn keep(&mut self, now: Mono) -> Keep {
+        let terms = &self.rules.terms;
+        let (permits, tokens) = (self.permits_waited_for(), self.tokens_waited_for());
+        let money = if terms.has_budget() && !terms.soft {
+            let waiting = self.money_waited_for();
+            self.money.foreseen(now).saturating_add(waiting)
+        } else {
+            NanoUsd::ZERO
+        };
+        let of = |limited: bool, recent: u64, waiting: u64| {
+            if limited {
+                recent.saturating_add(waiting)
+            } else {
+                0
+            }
+        };
+        Keep {
+            requests: of(
+                terms.counts_requests(),
+                self.requests.demand.recent(now).max(1),
+                permits,
+            ),
+            slots: of(
+                terms.max_concurrent.is_some(),
+                self.slots.demand.recent(now).max(1),
+                permits,
+            ),
+            tokens: of(
+                terms.tokens_per_minute.is_some(),
+                self.tokens.demand.recent(now),
+                tokens,
+            ),
+            money,
+        }
     }
 
     /// Whether less than half of what the next moments will take is at hand.
@@ -171,4 +215,9 @@ impl Agent {
         self.reported
             .map_or(Mono::default(), |at| at.after(interval))
     }
+}
+
+/// What is waited for and foreseen of a right; nothing if it is not limited any more.
+const fn if_limited(limited: bool, waiting: u64, want: u64) -> (u64, u64) {
+    if limited { (waiting, want) } else { (0, 0) }
 }

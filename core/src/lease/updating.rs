@@ -3,11 +3,10 @@
 use super::agent::{Agent, Refused};
 use super::parked::{Decided, Outcome, Parked, Wish};
 use super::session::Link;
-use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME};
+use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME, WAITING_REPORT_INTERVAL};
 use crate::policy::OnOutage;
 use crate::quota::{AgentUpdate, SessionId};
 use crate::time::Mono;
-use crate::units::NanoUsd;
 
 impl Agent {
     /// Takes in what the ledger says of the agent in `session`, and decides who waited for it.
@@ -63,18 +62,17 @@ impl Agent {
 
     /// When [`Agent::handle_timeout`] is due: somebody has waited long enough.
     pub fn poll_timeout(&self) -> Option<Mono> {
-        self.parked
-            .front()
-            .map(|first| first.since.after(ADMISSION_WAIT))
-            .map(|at| match self.reported {
-                // Those who wait for money are looked at as often as the ledger is asked.
-                Some(reported) => at.max(reported),
-                None => at,
-            })
+        let due = self.parked.front()?.since.after(ADMISSION_WAIT);
+        // Whoever waits longer than that, for money, is looked at as often as the ledger is asked.
+        Some(match self.looked {
+            Some(looked) if looked >= due => looked.after(WAITING_REPORT_INTERVAL),
+            Some(_) | None => due,
+        })
     }
 
     /// Decides who has waited long enough.
     pub fn handle_timeout(&mut self, link: &Link, now: Mono) -> Vec<Decided> {
+        self.looked = Some(now);
         let mut decided = self.serve(link, now);
         let waiting: Vec<Parked> = self.parked.drain(..).collect();
         for parked in waiting {
@@ -89,23 +87,27 @@ impl Agent {
         decided
     }
 
-    /// Serves those who wait, in order, as far as what is at hand goes.
+    /// Serves those who wait, in order, as far as what is at hand goes, and refuses whoever is known
+    /// to wait in vain, wherever it stands.
     fn serve(&mut self, link: &Link, now: Mono) -> Vec<Decided> {
         let mut decided = Vec::new();
-        while let Some(first) = self.parked.front().copied() {
-            let outcome = match first.wish {
+        let mut is_blocked = false;
+        for parked in std::mem::take(&mut self.parked) {
+            let outcome = match parked.wish {
+                _ if is_blocked => None,
                 Wish::Begin(need) => self.take(need, link, now).map(Outcome::Admitted),
                 Wish::Reserve(amount) => self.set_aside(amount, link, now).map(Outcome::Reserved),
             };
-            let refusal = || self.known_refusal(first.wish, now).map(Outcome::Refused);
-            let Some(outcome) = outcome.or_else(refusal) else {
-                break;
-            };
-            self.parked.pop_front();
-            decided.push(Decided {
-                waiter: first.id,
-                outcome,
-            });
+            let refusal = || self.known_refusal(parked.wish, now).map(Outcome::Refused);
+            if let Some(outcome) = outcome.or_else(refusal) {
+                decided.push(Decided {
+                    waiter: parked.id,
+                    outcome,
+                });
+            } else {
+                is_blocked = true;
+                self.parked.push_back(parked);
+            }
         }
         decided
     }
@@ -148,21 +150,15 @@ impl Agent {
     fn follow_recall(&mut self, now: Mono) {
         self.pressed_until = now.after(PRESSED_TIME);
         self.urgent = true;
-        let waiting = u64::try_from(self.parked.len()).unwrap_or(u64::MAX);
-        for pool in [&mut self.requests, &mut self.slots] {
+        let (permits, tokens) = (self.permits_waited_for(), self.tokens_waited_for());
+        for (pool, waiting) in [
+            (&mut self.requests, permits),
+            (&mut self.slots, permits),
+            (&mut self.tokens, tokens),
+        ] {
             pool.give_back(pool.idle().saturating_sub(waiting));
         }
-        let tokens = self
-            .parked
-            .iter()
-            .fold(0_u64, |sum, it| sum.saturating_add(it.wish.tokens()));
-        self.tokens
-            .give_back(self.tokens.idle().saturating_sub(tokens));
-        let money = self
-            .parked
-            .iter()
-            .fold(NanoUsd::ZERO, |sum, it| sum.saturating_add(it.wish.money()));
-        self.money.give_back(true, money, now);
+        self.money.give_back(self.money_waited_for(), now);
     }
 
     /// What holds for the agent when the ledger is away.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::LedgerTime;
+use crate::ledger::{LedgerTime, Money};
 use crate::limits::PROMISES;
 use crate::quota::{Day, Denial, Pool, SessionId};
 use crate::units::NanoUsd;
@@ -14,6 +14,8 @@ pub(super) struct Claims {
     tokens: BTreeMap<SessionId, Claim>,
     slots: BTreeMap<SessionId, Claim>,
     pub(super) money: BTreeMap<SessionId, MoneyClaim>,
+    /// How the money stood when those who wait for it were told last.
+    pub(super) money_told: Option<[Option<(NanoUsd, Money)>; 2]>,
     pub(super) recall: Recall,
     /// Denials that are still to be told.
     pub(super) denials: BTreeMap<(SessionId, Pool), Denial>,
@@ -35,6 +37,8 @@ pub(super) struct Claim {
     pub(super) reserved: u64,
     pub(super) waiting: u64,
     pub(super) want: u64,
+    /// Whether more was granted since: what became of that is not known.
+    pub(super) unheard: bool,
 }
 
 /// Money that a session wants.
@@ -46,6 +50,16 @@ pub(super) struct MoneyClaim {
     pub(super) waiting: NanoUsd,
     pub(super) first: NanoUsd,
     pub(super) want: NanoUsd,
+    /// Whether more was set aside since.
+    pub(super) unheard: bool,
+}
+
+impl Claim {
+    /// Whether part of what is held may be idle or used by now.
+    pub(super) const fn may_spare(&self, held: u64) -> bool {
+        let needed = if self.unheard { 0 } else { self.waiting };
+        held > self.reserved.saturating_add(needed)
+    }
 }
 
 /// Asking the holders of idle rights to give them back.

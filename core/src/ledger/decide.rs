@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use crate::id::AgentName;
 use crate::ledger::{Holding, Ledger, LedgerTime};
 use crate::limits::{PUSH_INTERVAL, RECALL_PAUSE, RECALL_TIME};
-use crate::quota::{Pool, SessionId};
+use crate::quota::{Day, Pool, SessionId};
 use crate::rate::Cooling;
 use crate::time::Wall;
 
@@ -24,6 +24,10 @@ struct Unmet {
     money: BTreeSet<SessionId>,
     /// Whether foreseen demand is unmet.
     foreseen: bool,
+    /// Kinds of rights of which more is held and cooling than a limit that was lowered allows.
+    excess: BTreeSet<Pool>,
+    /// Whether more money is set aside than a lowered limit allows.
+    excess_money: bool,
 }
 
 impl Unmet {
@@ -31,8 +35,16 @@ impl Unmet {
         !self.pools.is_empty() || !self.money.is_empty()
     }
 
-    fn contains(&self, session: SessionId) -> bool {
-        self.money.contains(&session) || self.pools.iter().any(|(_, of)| *of == session)
+    fn lacks(&self, pool: Pool) -> bool {
+        self.excess.contains(&pool) || self.pools.iter().any(|(of, _)| *of == pool)
+    }
+
+    fn lacks_money(&self) -> bool {
+        self.excess_money || !self.money.is_empty()
+    }
+
+    fn has_excess(&self) -> bool {
+        self.excess_money || !self.excess.is_empty()
     }
 }
 
@@ -50,7 +62,10 @@ impl Ledger {
             self.share(agent, pool, &mut unmet, now);
         }
         self.share_money(agent, &mut unmet, now, wall);
-        if unmet.waits() && !self.recalls(agent, &unmet, now) {
+        self.note_excess(agent, &mut unmet);
+        let calls = unmet.waits() || unmet.has_excess();
+        let recalls = calls && self.recalls(agent, &unmet, now);
+        if unmet.waits() && !recalls {
             self.deny(agent, &unmet, now);
         }
         if unmet.waits() || unmet.foreseen {
@@ -61,11 +76,7 @@ impl Ledger {
     /// Whether the waiting requests may still be served by rights that are called back or about to
     /// be free.
     fn recalls(&mut self, agent: &AgentName, unmet: &Unmet, now: LedgerTime) -> bool {
-        let mut holders: BTreeSet<SessionId> = self
-            .idle_holders(agent, unmet)
-            .into_iter()
-            .filter(|session| !unmet.contains(*session))
-            .collect();
+        let mut holders = self.idle_holders(agent, unmet);
         let Some(claims) = self.claims.get_mut(agent) else {
             return false;
         };
@@ -103,25 +114,39 @@ impl Ledger {
         true
     }
 
-    /// Sessions with a stream that hold rights of the kind that is lacking which, as far as they
-    /// said, nobody is using.
-    fn idle_holders(&self, agent: &AgentName, unmet: &Unmet) -> Vec<SessionId> {
+    /// Finds out whether a limit that was lowered is passed by what was granted before.
+    fn note_excess(&self, agent: &AgentName, unmet: &mut Unmet) {
+        let Some(books) = self.books.agents.get(agent) else {
+            return;
+        };
+        for pool in Pool::ALL {
+            if share::is_passed(books, pool) {
+                unmet.excess.insert(pool);
+            }
+        }
+        let day = books.day.unwrap_or(Day::FIRST);
+        unmet.excess_money = !books.terms.soft && money::is_passed(&self.books, books, day);
+    }
+
+    /// Sessions with a stream that hold rights of the kind that is lacking which, as far as is known,
+    /// nobody there is using or waiting for.
+    fn idle_holders(&self, agent: &AgentName, unmet: &Unmet) -> BTreeSet<SessionId> {
         let (Some(books), Some(claims)) = (self.books.agents.get(agent), self.claims.get(agent))
         else {
-            return Vec::new();
+            return BTreeSet::new();
         };
         let is_idle = |session: &SessionId| {
-            let lacking = |pool: &Pool| unmet.pools.iter().any(|(of, _)| of == pool);
+            let lacking = |pool: &Pool| unmet.lacks(*pool);
             let pools = Pool::ALL.into_iter().filter(lacking).any(|pool| {
                 let held = books.pool(pool).get(session).map_or(0, Holding::held);
                 let claim = claims.pool(pool).get(session).copied().unwrap_or_default();
-                held > claim.reserved
+                claim.may_spare(held)
             });
-            let money = !unmet.money.is_empty()
+            let money = unmet.lacks_money()
                 && books.day.is_some_and(|day| {
                     let part = books.purses.get(&day).and_then(|it| it.parts.get(session));
                     let claim = claims.money.get(session).copied().unwrap_or_default();
-                    part.is_some_and(|part| part.held() > claim.reserved_on(day))
+                    part.is_some_and(|part| claim.may_spare(part.held(), day))
                 });
             pools || money
         };

@@ -3,7 +3,7 @@
 use crate::id::AgentName;
 use crate::ledger::claims::{Claim, MoneyClaim};
 use crate::ledger::machine::Seat;
-use crate::ledger::{Entry, Ledger, LedgerTime};
+use crate::ledger::{AgentBooks, Entry, Ledger, LedgerTime};
 use crate::limits::{LEASE, LEASE_RENEWAL_STEP, SESSIONS, USAGE_UNLISTED};
 use crate::policy::TimeZoneName;
 use crate::quota::{
@@ -256,7 +256,8 @@ impl Ledger {
         if let Some(money) = &report.money {
             self.take_purses(session, agent, money, now);
         }
-        let budgeted = report.money.is_some();
+        let has_budget = |books: &AgentBooks| books.terms.has_budget();
+        let budgeted = self.books.agents.get(agent).is_some_and(has_budget);
         let today = budgeted.then(|| self.today(agent, now, wall));
         if fresh {
             self.take_claims(session, report, today);
@@ -273,14 +274,18 @@ impl Ledger {
             (Pool::Slots, &report.slots),
         ];
         for (pool, told) in pools {
-            if let Some(told) = told {
-                let claim = Claim {
-                    reserved: told.reserved,
-                    waiting: told.waiting,
-                    want: told.want,
-                };
-                claims.pool_mut(pool).insert(session, claim);
-            }
+            let of_pool = claims.pool_mut(pool);
+            let Some(told) = told else {
+                of_pool.remove(&session);
+                continue;
+            };
+            let claim = Claim {
+                reserved: told.reserved,
+                waiting: told.waiting,
+                want: told.want,
+                unheard: false,
+            };
+            of_pool.insert(session, claim);
         }
         if let Some(money) = &report.money {
             let reserved = money.purses.iter().find(|purse| Some(purse.day) == today);
@@ -290,9 +295,14 @@ impl Ledger {
                 waiting: money.waiting,
                 first: money.first,
                 want: money.want,
+                unheard: false,
             };
             claims.money.insert(session, claim);
+        } else {
+            claims.money.remove(&session);
         }
+        // An owner before this one counted on from there.
+        claims.recall.number = claims.recall.number.max(report.recall_seen);
         claims.recall.deaf.remove(&session);
         if report.recall_seen >= claims.recall.number {
             claims.recall.pending.remove(&session);

@@ -310,7 +310,13 @@ impl Ledger {
         self.policy = policy;
         for agent in changed {
             self.agree_terms(&agent, now);
+            // A limit that was lowered may be passed already.
+            let day = self.books.agents.get(&agent).and_then(|books| books.day);
+            if let Some(day) = day {
+                self.raise_alerts(&agent, day, now);
+            }
             // Whoever holds rights learns of it, and gives back what is too much.
+            self.claims.entry(agent.clone()).or_default();
             self.tell_holders(&agent);
             self.decide(&agent, now, wall);
         }

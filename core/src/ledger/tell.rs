@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::id::AgentName;
-use crate::ledger::{Ledger, LedgerTime, Money};
+use crate::ledger::{Ledger, LedgerTime, Money, Purse};
 use crate::limits::REPORT_AGENTS;
 use crate::quota::{
     AgentUpdate, FromLedger, MoneyUpdate, PeriodStanding, Pool, PoolUpdate, PurseUpdate, SessionId,
@@ -99,12 +99,20 @@ impl Ledger {
         wall: Wall,
     ) -> Option<MoneyUpdate> {
         let books = self.books.agents.get(agent)?;
-        if !books.terms.has_budget() {
+        let zone = books.terms.timezone.clone();
+        let has_budget = books.terms.has_budget();
+        let has_part = |purse: &Purse| purse.parts.contains_key(&session);
+        // What was set aside under a budget that was lifted is still accounted for.
+        if !has_budget && !books.purses.values().any(has_part) {
             return None;
         }
-        let zone = books.terms.timezone.clone();
-        let today = self.today(agent, now, wall);
+        let known = books.day;
         let span = self.span(&zone, wall);
+        let today = if has_budget {
+            self.today(agent, now, wall)
+        } else {
+            known.unwrap_or(span.day)
+        };
         let books = self.books.agents.get(agent)?;
         let purses = books
             .purses

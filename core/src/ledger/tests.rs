@@ -1,8 +1,10 @@
 //! The ledger and the proxies' side together, over a network without faults.
 
 mod budgets;
+mod changes;
 mod limits;
 mod sessions;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

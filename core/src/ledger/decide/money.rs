@@ -17,6 +17,16 @@ impl MoneyClaim {
             NanoUsd::ZERO
         }
     }
+
+    /// Whether part of what is held may be idle or spent by now.
+    pub(super) fn may_spare(&self, held: NanoUsd, day: Day) -> bool {
+        let needed = if self.unheard {
+            NanoUsd::ZERO
+        } else {
+            self.waiting
+        };
+        held > self.reserved_on(day).saturating_add(needed)
+    }
 }
 
 impl Ledger {
@@ -38,13 +48,14 @@ impl Ledger {
             }
             Some(_) | None => return,
         };
+        let bounded = |books: &AgentBooks| books.terms.has_budget() && !books.terms.soft;
+        if !self.books.agents.get(agent).is_some_and(bounded) {
+            return;
+        }
         let day = self.today(agent, now, wall);
         let Some(books) = self.books.agents.get(agent) else {
             return;
         };
-        if books.terms.soft || !books.terms.has_budget() {
-            return;
-        }
         let mut left = left(&self.books, books, day);
         let interested = u64::try_from(claims.len()).unwrap_or(u64::MAX);
         for (session, claim) in &claims {
@@ -66,10 +77,7 @@ impl Ledger {
             left = left.saturating_sub(given);
         }
         if !unmet.money.is_empty() {
-            for session in unmet.money.clone() {
-                // They look at how the agent stands and refuse what can never fit.
-                self.owe(session, agent);
-            }
+            self.tell_waiting(agent, day, unmet);
             return;
         }
         for (session, claim) in &claims {
@@ -80,6 +88,24 @@ impl Ledger {
             let given = all.saturating_sub(idle).min(NanoUsd::from_nanos(most));
             self.escrow(*session, agent, day, given, now);
             left = left.saturating_sub(given);
+        }
+    }
+
+    /// Has those who wait look at how the agent stands, and refuse what can never fit; once for each
+    /// change, however often they ask.
+    fn tell_waiting(&mut self, agent: &AgentName, day: Day, unmet: &Unmet) {
+        let (Some(books), Some(claims)) =
+            (self.books.agents.get(agent), self.claims.get_mut(agent))
+        else {
+            return;
+        };
+        let stands = Some(limits(&self.books, books, day));
+        if claims.money_told == stands {
+            return;
+        }
+        claims.money_told = stands;
+        for session in &unmet.money {
+            self.owe(*session, agent);
         }
     }
 
@@ -106,6 +132,9 @@ impl Ledger {
         if booked {
             if let Some(claims) = self.claims.get_mut(agent) {
                 claims.served = Some(session);
+                if let Some(claim) = claims.money.get_mut(&session) {
+                    claim.unheard = true;
+                }
             }
             self.owe(session, agent);
         }
@@ -170,6 +199,24 @@ fn idle(books: Option<&AgentBooks>, day: Day, session: SessionId, claim: &MoneyC
 
 /// What can still be set aside on a day.
 fn left(books: &Books, agent: &AgentBooks, day: Day) -> NanoUsd {
+    limits(books, agent, day)
+        .into_iter()
+        .flatten()
+        .map(|(limit, money)| limit.saturating_sub(money.committed()))
+        .min()
+        .unwrap_or_default()
+}
+
+/// Whether more is set aside and spent than the limits allow.
+pub(super) fn is_passed(books: &Books, agent: &AgentBooks, day: Day) -> bool {
+    limits(books, agent, day)
+        .into_iter()
+        .flatten()
+        .any(|(limit, money)| money.committed() > limit)
+}
+
+/// The limits of a day and of its month, and the money that counts against them.
+fn limits(books: &Books, agent: &AgentBooks, day: Day) -> [Option<(NanoUsd, Money)>; 2] {
     let today = agent.purses.get(&day);
     let today = today.map(|purse| books.money_of(purse)).unwrap_or_default();
     let month = agent
@@ -177,17 +224,10 @@ fn left(books: &Books, agent: &AgentBooks, day: Day) -> NanoUsd {
         .fold(Money::default(), |sum, purse| {
             sum.plus(&books.money_of(purse))
         });
-    let of = |limit: Option<NanoUsd>, money: &Money| {
-        limit.map(|limit| limit.saturating_sub(money.committed()))
-    };
     [
-        of(agent.terms.daily, &today),
-        of(agent.terms.monthly, &month),
+        agent.terms.daily.map(|limit| (limit, today)),
+        agent.terms.monthly.map(|limit| (limit, month)),
     ]
-    .into_iter()
-    .flatten()
-    .min()
-    .unwrap_or_default()
 }
 
 fn spent(books: &AgentBooks, from: Day, to: Day) -> NanoUsd {

@@ -31,7 +31,8 @@ impl Ledger {
         let mut free = free(books, pool);
         // With slack, one is kept ready where it may be wanted.
         let sessions = u64::try_from(claims.pool(pool).len()).unwrap_or(u64::MAX);
-        let ready = u64::from(free >= sessions.saturating_mul(2) && pool != Pool::Tokens);
+        let has_slack = is_limited(books, pool) && free >= sessions.saturating_mul(2);
+        let ready = u64::from(has_slack && pool != Pool::Tokens);
         let (after, before): (Vec<_>, Vec<_>) = claims
             .pool(pool)
             .iter()
@@ -96,9 +97,38 @@ impl Ledger {
             if let Some(claims) = self.claims.get_mut(agent) {
                 claims.served = Some(session);
                 claims.pushed = now;
+                if let Some(claim) = claims.pool_mut(pool).get_mut(&session) {
+                    claim.unheard = true;
+                }
             }
             self.owe(session, agent);
         }
+    }
+}
+
+const fn is_limited(books: &AgentBooks, pool: Pool) -> bool {
+    let terms = &books.terms;
+    match pool {
+        Pool::Requests => terms.counts_requests(),
+        Pool::Tokens => terms.tokens_per_minute.is_some(),
+        Pool::Slots => terms.max_concurrent.is_some(),
+    }
+}
+
+/// Whether more is held and cooling than the limits allow.
+pub(super) fn is_passed(books: &AgentBooks, pool: Pool) -> bool {
+    let held = books.held(pool);
+    let passed = |limit: Option<u64>, cooling: u64| {
+        limit.is_some_and(|limit| held.saturating_add(cooling) > limit)
+    };
+    let terms = &books.terms;
+    match pool {
+        Pool::Requests => {
+            passed(terms.requests_per_minute, books.minute.total())
+                || passed(terms.requests_per_hour, books.hour.total())
+        }
+        Pool::Tokens => passed(terms.tokens_per_minute, books.tokens.total()),
+        Pool::Slots => passed(terms.max_concurrent, 0),
     }
 }
 

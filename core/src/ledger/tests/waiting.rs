@@ -1,0 +1,132 @@
+//! Those who wait, and those who hold what others wait for.
+
+use super::*;
+use crate::lease::Reservation;
+use crate::ledger::Entry;
+use crate::limits::{ADMISSION_WAIT, WAITING_REPORT_INTERVAL};
+use crate::quota::Limit;
+
+fn money(cents: u64) -> Need {
+    Need {
+        money: usd(cents),
+        ..Need::default()
+    }
+}
+
+#[test]
+fn one_who_waits_long_for_money_is_not_looked_at_in_circles() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.daily = Some(usd(1_000))));
+    let running = world.ask(0, "a", money(900)).unwrap();
+    let waiter = world.try_ask(1, "a", money(900)).unwrap_err();
+    world.now += ADMISSION_WAIT;
+    let (link, now) = (world.link(1), world.mono());
+    assert!(world.agent(1, "a").handle_timeout(&link, now).is_empty());
+    let next = world.agent(1, "a").poll_timeout().unwrap();
+    assert_eq!(next, now.after(WAITING_REPORT_INTERVAL));
+    assert!(world.outcome(1, waiter).is_none());
+    drop(running);
+}
+
+#[test]
+fn tokens_that_are_waited_for_together_are_not_given_back_meanwhile() {
+    let mut world = World::new(2);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.tokens_per_minute = Some(1_000);
+            terms.daily = Some(usd(1_000));
+        }),
+    );
+    let mut running = world.ask(0, "a", money(900)).unwrap();
+    let need = Need {
+        tokens: 400,
+        money: usd(900),
+    };
+    let waiter = world.try_ask(1, "a", need).unwrap_err();
+    let before = world.log.len();
+    world.pass(Duration::from_secs(5));
+    assert!(world.outcome(1, waiter).is_none(), "it lacks only money");
+    let entries = world.log[before..].iter().flat_map(|it| &it.entries);
+    let moved = entries.filter(|entry| matches!(entry, Entry::Granted { .. } | Entry::Used { .. }));
+    assert!(moved.count() <= 1, "not given back and asked for in turns");
+    let now = world.mono();
+    world.agent(0, "a").free(&mut running, NanoUsd::ZERO, now);
+    world.agent(0, "a").finish(running, 0, now);
+    world.pass(Duration::from_millis(500));
+    assert!(world.outcome(1, waiter).unwrap().is_ok());
+}
+
+#[test]
+fn one_who_waits_for_money_does_not_keep_others_from_being_refused() {
+    let mut world = World::new(1);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.max_concurrent = Some(1);
+            terms.daily = Some(usd(1_000));
+        }),
+    );
+    let running = world.ask(0, "a", money(600)).unwrap();
+    let (link, now) = (world.link(0), world.mono());
+    let more = world.agent(0, "a").reserve(usd(600), &link, now);
+    let waits = matches!(more, Reservation::Parked(_) | Reservation::Refused(_));
+    assert!(waits, "{more:?}");
+    let refused = world.ask(0, "a", money(1)).unwrap_err();
+    let concurrent = matches!(
+        refused,
+        Refused::Limit {
+            limit: Limit::Concurrent,
+            ..
+        }
+    );
+    assert!(concurrent, "{refused:?}");
+    drop(running);
+}
+
+#[test]
+fn a_permit_that_was_just_used_elsewhere_is_asked_about_before_anyone_is_refused() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(1)));
+    world.begin(0, "a");
+    let Refused::Limit { retry_after, .. } = world.ask(1, "a", Need::default()).unwrap_err() else {
+        panic!("one a minute is all there is");
+    };
+    assert!(retry_after > Duration::from_secs(58), "{retry_after:?}");
+}
+
+#[test]
+fn a_new_owner_can_call_back_what_an_old_one_has_called_back_before() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(100)));
+    // Proxy 0 holds some ahead; proxy 1 takes all there is.
+    let all = |world: &mut World| {
+        for _ in 0..40 {
+            world.begin(0, "a");
+            world.pass(Duration::from_millis(20));
+        }
+        let held = world.agent(0, "a").idle_requests();
+        assert!(held > 1, "{held}");
+        let mut begun = 40;
+        while world.ask(1, "a", Need::default()).is_ok() {
+            begun += 1;
+        }
+        begun
+    };
+    for _ in 0..3 {
+        assert_eq!(all(&mut world), 100);
+        world.pass(Duration::from_secs(62));
+    }
+    let policy = world.ledger.policy.clone();
+    world.ledger = Ledger::new(world.replayed(), Term::new(2), world.at());
+    world.tell(Input::Policy(policy));
+    for proxy in [0, 1] {
+        world.input(proxy, SessionInput::Lost { random: 0 });
+    }
+    world.pass(Duration::from_millis(200));
+    for proxy in [0, 1] {
+        world.input(proxy, SessionInput::Opened);
+    }
+    world.settle();
+    assert_eq!(all(&mut world), 100);
+}
