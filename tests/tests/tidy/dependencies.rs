@@ -11,7 +11,7 @@ use crate::repository::{files, root};
 use crate::{Outcome, none};
 
 /// What each crate of the workspace may use of the others, tests left out.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("agix-core", &[]),
     ("agix-proto", &["agix-core"]),
     ("agix-control-plane", &["agix-core", "agix-proto"]),
@@ -35,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 7] = [
             "agixctl",
         ],
     ),
+    ("agix-sim", &["agix-core"]),
     (
         "agix-bench",
         &["agix-core", "agix-proto", "agix-control-plane"],
