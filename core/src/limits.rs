@@ -386,3 +386,7 @@ pub const LEDGER_RECONNECT_LONGEST: Duration = Duration::from_secs(1);
 pub const WAITING_REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Pause after which idle rights beyond the demand are given back.
 pub const IDLE_TIME: Duration = Duration::from_secs(1);
+/// Pause before what was told and not confirmed is told again.
+pub const TELL_AGAIN: Duration = Duration::from_secs(2);
+/// Reports confirmed in one message.
+pub const CONFIRMED_REPORTS: usize = 4_096;

@@ -140,8 +140,8 @@ impl Driver {
             gate.act(&self.hub, |agent, _, now| {
                 gate.due.store(NEVER, Ordering::Relaxed);
                 agents.push(agent.report(now));
-                usage.extend(agent.usage_report(number));
-                past.extend(agent.past_report(number));
+                usage.extend(agent.usage_report(number, now));
+                past.extend(agent.past_report(number, now));
             });
         }
         if agents.is_empty() {

@@ -225,7 +225,7 @@ impl Proxy {
         let FromLedger::Update(update) = message else {
             panic!("{message:?}");
         };
-        self.confirmed = self.confirmed.max(update.confirmed);
+        self.confirmed = update.confirmed.into_iter().fold(self.confirmed, u64::max);
         for told in update.agents {
             let account = self.accounts.entry(told.agent).or_default();
             if let Some(requests) = told.requests {

@@ -120,7 +120,7 @@ impl Asking {
         self.say(&ToLedger::Report(report)).await;
         loop {
             let update = self.update().await;
-            if update.confirmed == self.reports && !update.agents.is_empty() {
+            if update.confirmed.contains(&self.reports) && !update.agents.is_empty() {
                 return update.agents.into_iter().next().unwrap();
             }
         }
@@ -206,7 +206,7 @@ pub(crate) async fn spend_a_cent(asking: &mut Asking) -> Option<u64> {
         let FromLedger::Update(update) = told.try_into().unwrap() else {
             panic!("no update");
         };
-        if update.confirmed == asking.reports
+        if update.confirmed.contains(&asking.reports)
             && let Some(money) = update.agents.first().and_then(|it| it.money.as_ref())
         {
             return Some(money.purses.first()?.spent.as_nanos());

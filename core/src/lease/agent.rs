@@ -97,6 +97,8 @@ pub struct Agent {
     pub(super) recall_seen: u64,
     pub(super) pressed_until: Mono,
     pub(super) reported: Option<Mono>,
+    /// When usage or spend of the past was told last.
+    pub(super) told: Option<Mono>,
     /// When it was last looked at who has waited long enough.
     pub(super) looked: Option<Mono>,
     /// Whether the ledger should hear at once.
@@ -138,6 +140,7 @@ impl Agent {
             recall_seen: 0,
             pressed_until: Mono::default(),
             reported: None,
+            told: None,
             looked: None,
             urgent: false,
             dirty: false,

@@ -50,6 +50,11 @@ impl Past {
         self.purses.values().any(|past| past.told.is_none())
     }
 
+    /// Whether something was told and is not confirmed.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.purses.values().any(|past| past.told.is_some())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.purses.is_empty()
     }
@@ -77,7 +82,7 @@ impl Past {
 
     pub(super) fn confirm(&mut self, number: u64) {
         self.purses.retain(|_, past| {
-            let known = past.told.is_some_and(|told| told <= number);
+            let known = past.told == Some(number);
             !(known && past.reserved.is_zero())
         });
     }
@@ -136,6 +141,12 @@ impl UsageBook {
             .any(|((session, ..), row)| session.is_some() && row.told.is_none() && !row.confirmed)
     }
 
+    /// Whether something was told and is not confirmed.
+    pub(super) fn is_awaited(&self) -> bool {
+        let mut rows = self.rows.values();
+        rows.any(|row| row.told.is_some() && !row.confirmed)
+    }
+
     pub(super) fn report(&mut self, agent: &AgentName, number: u64) -> Vec<UsageReport> {
         let untold = self
             .rows
@@ -158,7 +169,7 @@ impl UsageBook {
 
     pub(super) fn confirm(&mut self, number: u64, current: Option<SessionId>) {
         for row in self.rows.values_mut() {
-            row.confirmed |= row.told.is_some_and(|told| told <= number);
+            row.confirmed |= row.told == Some(number);
         }
         self.rows
             .retain(|(session, ..), row| *session == current || !row.confirmed);

@@ -2,7 +2,8 @@
 
 use super::agent::Agent;
 use crate::limits::{
-    HOLD_AHEAD, IDLE_TIME, REPORT_INTERVAL, REPORT_INTERVAL_PRESSED, WAITING_REPORT_INTERVAL,
+    HOLD_AHEAD, IDLE_TIME, REPORT_INTERVAL, REPORT_INTERVAL_PRESSED, TELL_AGAIN,
+    WAITING_REPORT_INTERVAL,
 };
 use crate::quota::{AgentReport, PastReport, UsageReport};
 use crate::time::Mono;
@@ -28,6 +29,11 @@ impl Agent {
         if self.dirty && self.is_short(now) {
             return Some(self.not_before(REPORT_INTERVAL_PRESSED));
         }
+        let awaited = self.past.is_awaited() || self.usage.is_awaited();
+        if awaited && self.told.is_some_and(|at| now.since(at) >= TELL_AGAIN) {
+            self.past.repeat();
+            self.usage.repeat();
+        }
         let pressed = self.is_pressed(now);
         if self.dirty || self.past.is_untold() || self.usage.is_untold() {
             let interval = if pressed {
@@ -40,7 +46,11 @@ impl Agent {
         let unconfirmed = self.requests.is_unconfirmed()
             || self.tokens.is_unconfirmed()
             || self.money.is_unconfirmed();
-        (unconfirmed || self.has_excess(now)).then(|| self.not_before(IDLE_TIME))
+        if unconfirmed || self.has_excess(now) {
+            return Some(self.not_before(IDLE_TIME));
+        }
+        let told = self.told.filter(|_| awaited)?;
+        Some(told.after(TELL_AGAIN))
     }
 
     /// Whether everything was reported and confirmed and nothing is under way.
@@ -95,13 +105,17 @@ impl Agent {
     }
 
     /// Usage of models that report `number` is to tell.
-    pub fn usage_report(&mut self, number: u64) -> Vec<UsageReport> {
-        self.usage.report(&self.name, number)
+    pub fn usage_report(&mut self, number: u64, now: Mono) -> Vec<UsageReport> {
+        let told = self.usage.report(&self.name, number);
+        self.told = (!told.is_empty()).then_some(now).or(self.told);
+        told
     }
 
     /// Spend of closed sessions that report `number` is to tell.
-    pub fn past_report(&mut self, number: u64) -> Vec<PastReport> {
-        self.past.report(&self.name, number)
+    pub fn past_report(&mut self, number: u64, now: Mono) -> Vec<PastReport> {
+        let told = self.past.report(&self.name, number);
+        self.told = (!told.is_empty()).then_some(now).or(self.told);
+        told
     }
 
     /// The stream broke: what was told and not confirmed is told again.

@@ -57,7 +57,7 @@ pub enum SessionEffect {
     Link(Link),
     /// The stream is new: agents tell again what was not confirmed.
     Repeat,
-    /// Reports up to this number are in the books.
+    /// The report of this number is in the books.
     Confirmed(u64),
     /// Hand this on to its agents.
     Deliver(Update),
@@ -85,7 +85,6 @@ pub struct Session {
     term: Term,
     stream: Stream,
     reports: u64,
-    confirmed: u64,
     attempt: u64,
     failures: u32,
 }
@@ -124,7 +123,6 @@ impl Session {
             term: Term::new(0),
             stream: Stream::Waiting { until: now },
             reports: 0,
-            confirmed: 0,
             attempt: 0,
             failures: 0,
         }
@@ -322,10 +320,8 @@ impl Session {
                 effects.push(SessionEffect::Link(self.link));
             }
         }
-        if update.confirmed > self.confirmed {
-            self.confirmed = update.confirmed;
-            effects.push(SessionEffect::Confirmed(update.confirmed));
-        }
+        let confirmed = update.confirmed.iter().copied();
+        effects.extend(confirmed.map(SessionEffect::Confirmed));
         if !update.agents.is_empty() {
             effects.push(SessionEffect::Deliver(update));
         }

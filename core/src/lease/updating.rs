@@ -54,7 +54,7 @@ impl Agent {
         decided
     }
 
-    /// Takes in that reports up to `number` are in the books.
+    /// Takes in that report `number` is in the books.
     pub fn confirm(&mut self, number: u64) {
         self.past.confirm(number);
         self.usage.confirm(number, self.session);

@@ -358,8 +358,9 @@ impl Books {
             .ok_or(Corrupt::UnknownSession(*session))?;
         let key = (agent.clone(), model.clone(), budgeted.then_some(*day));
         let seen = book.usage.entry(key).or_default();
+        // An old report, heard late, has less: sums only grow.
         let more = totals.since(seen);
-        *seen = *totals;
+        *seen = seen.plus(&more);
         let row = UsageRow {
             day: *day,
             agent: agent.clone(),

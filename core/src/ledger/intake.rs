@@ -88,11 +88,12 @@ impl Ledger {
     }
 
     /// Gives a session its stream; one it had before is heard no more.
-    fn seat(&mut self, session: SessionId, stream: u64, confirmed: u64) {
+    fn seat(&mut self, session: SessionId, stream: u64, newest: u64) {
         self.streams.insert(stream, session);
         let seat = Seat {
             stream,
-            confirmed,
+            newest,
+            confirmed: Vec::new(),
             renewed: None,
             owed: false,
             agents: std::collections::BTreeSet::new(),
@@ -204,11 +205,11 @@ impl Ledger {
             return;
         }
         let seated = self.streams.get(&stream) == Some(&session);
-        let confirmed = self.seats.get(&session).map_or(0, |seat| seat.confirmed);
+        let newest = self.seats.get(&session).map_or(0, |seat| seat.newest);
         if !seated {
-            self.seat(session, stream, confirmed);
+            self.seat(session, stream, newest);
         }
-        let fresh = number > confirmed;
+        let fresh = number > newest;
         let until = self.books.sessions.get(&session).map(|book| book.until);
         let due = now.after(LEASE.saturating_sub(LEASE_RENEWAL_STEP));
         let renewed = until.is_none_or(|until| until <= due);
@@ -217,7 +218,8 @@ impl Ledger {
         }
         if let Some(seat) = self.seats.get_mut(&session) {
             seat.owed = true;
-            seat.confirmed = seat.confirmed.max(number);
+            seat.newest = seat.newest.max(number);
+            seat.confirmed.push(number);
             if renewed {
                 seat.renewed = seat.renewed.max(Some(sent));
             }

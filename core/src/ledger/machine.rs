@@ -91,7 +91,9 @@ pub struct Ledger {
 pub(super) struct Seat {
     pub(super) stream: u64,
     /// The newest report taken in.
-    pub(super) confirmed: u64,
+    pub(super) newest: u64,
+    /// Reports taken in that are still to be confirmed.
+    pub(super) confirmed: Vec<u64>,
     /// Of the report whose lease is confirmed, to be told.
     pub(super) renewed: Option<Mono>,
     /// Whether there is something to tell.

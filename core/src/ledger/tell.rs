@@ -27,7 +27,8 @@ impl Ledger {
                 continue;
             };
             let agents = std::mem::take(&mut seat.agents);
-            let (stream, confirmed) = (seat.stream, seat.confirmed);
+            let stream = seat.stream;
+            let mut confirmed = std::mem::take(&mut seat.confirmed);
             let sent = seat.renewed.take();
             seat.owed = false;
             let mut updates: Vec<AgentUpdate> = agents
@@ -41,7 +42,7 @@ impl Ledger {
                     term: self.term,
                     session,
                     sent,
-                    confirmed,
+                    confirmed: std::mem::take(&mut confirmed),
                     agents: updates,
                 };
                 messages.push((stream, FromLedger::Update(update)));

@@ -170,11 +170,11 @@ impl World {
         }
         let usage = due
             .iter_mut()
-            .flat_map(|it| it.usage_report(number))
+            .flat_map(|it| it.usage_report(number, now))
             .collect();
         let past = due
             .iter_mut()
-            .flat_map(|it| it.past_report(number))
+            .flat_map(|it| it.past_report(number, now))
             .collect();
         let agents = due.iter_mut().map(|it| it.report(now)).collect();
         let report = proxy.session.report(agents, usage, past, now);

@@ -185,8 +185,8 @@ pub struct Update {
     pub session: SessionId,
     /// [`Report::sent`] of the report whose lease is confirmed.
     pub sent: Option<Mono>,
-    /// The last report taken in: its usage and its past need not be told again.
-    pub confirmed: u64,
+    /// Reports that were taken in: their usage and their past need not be told again.
+    pub confirmed: Vec<u64>,
     /// Agents.
     pub agents: Vec<AgentUpdate>,
 }

@@ -258,9 +258,7 @@ impl Driver {
     }
 
     fn confirmed(&mut self, number: u64) {
-        let later = self.told.split_off(&number.saturating_add(1));
-        let confirmed = std::mem::replace(&mut self.told, later);
-        for gate in confirmed.into_values().flatten() {
+        for gate in self.told.remove(&number).into_iter().flatten() {
             gate.act(|state, _, _| state.agent.confirm(number));
         }
     }

@@ -226,8 +226,8 @@ impl Process {
         let mut past = Vec::new();
         for seat in &mut self.agents {
             if seat.agent.report_due(now).is_some_and(|at| at <= now) {
-                usage.extend(seat.agent.usage_report(number));
-                past.extend(seat.agent.past_report(number));
+                usage.extend(seat.agent.usage_report(number, now));
+                past.extend(seat.agent.past_report(number, now));
                 agents.push(seat.agent.report(now));
             }
         }

@@ -78,8 +78,8 @@ impl Draft {
             let agent = &mut state.agent;
             (
                 agent.report(now),
-                agent.usage_report(number),
-                agent.past_report(number),
+                agent.usage_report(number, now),
+                agent.past_report(number, now),
             )
         });
         let pools = [&report.requests, &report.tokens, &report.slots];

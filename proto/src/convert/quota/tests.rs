@@ -225,7 +225,7 @@ fn from_ledger() -> impl Strategy<Value = FromLedger> {
         }),
         session().prop_map(|session| FromLedger::Closed { session }),
         (
-            (term(), session(), of(mono()), any::<u64>()),
+            (term(), session(), of(mono()), vec(any::<u64>(), 0..3)),
             vec(agent_update(), 0..3)
         )
             .prop_map(|((term, session, sent, confirmed), agents)| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use agix_core::limits::{DENIAL_RELEASES, REPORT_AGENTS, REPORT_PURSES};
+use agix_core::limits::{CONFIRMED_REPORTS, DENIAL_RELEASES, REPORT_AGENTS, REPORT_PURSES};
 use agix_core::quota::{
     AgentUpdate, Denial, MoneyUpdate, PeriodStanding, PoolUpdate, PurseUpdate, SessionId, Standing,
     Term, Update,
@@ -28,7 +28,7 @@ impl From<&Update> for v1::QuotaUpdate {
             term: term.number(),
             session: session.number(),
             sent: sent.map(Mono::as_nanos),
-            confirmed: *confirmed,
+            confirmed: confirmed.clone(),
             agents: agents.iter().map(v1::AgentUpdate::from).collect(),
         }
     }
@@ -45,6 +45,7 @@ impl TryFrom<v1::QuotaUpdate> for Update {
             confirmed,
             agents,
         } = wire;
+        entries(&confirmed, 0, CONFIRMED_REPORTS, "confirmed")?;
         Ok(Self {
             term: Term::new(term),
             session: SessionId::new(session),
