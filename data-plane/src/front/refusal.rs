@@ -311,7 +311,7 @@ impl Refusal {
         }
     }
 
-    /// No attempt gave an answer. What limits and budget say is said if no provider was asked.
+    /// No attempt gave an answer. If limits or budget kept a target out that might have, that is said.
     pub(crate) fn failed(
         failed: Failed,
         agent: &AgentName,
@@ -324,7 +324,7 @@ impl Refusal {
             attempts,
             not_allowed,
         } = failed;
-        if let (None, Some(no)) = (&last, &not_allowed) {
+        if let Some(no) = not_allowed.as_ref().filter(|_| stop != Stop::CallerFault) {
             let mut refusal = Self::not_allowed(agent, no, limits, at);
             if attempts.len() > 1 {
                 refusal.more.get_or_insert_default().attempts = attempts;

@@ -132,14 +132,14 @@ impl Refusal {
             resets_in,
         } = *standing;
         let (period, adjective) = if monthly {
-            ("month", "Monthly")
+            ("month", "monthly")
         } else {
-            ("day", "Daily")
+            ("day", "daily")
         };
         let resets_at = moment(at, resets_in);
         let message = format!(
-            "{adjective} budget exceeded for agent: {agent} (limit {limit} USD, spent {spent} USD, \
-             this request may cost up to {needed} USD; the budget resets at {resets_at})"
+            "Budget exceeded for agent: {agent} ({adjective} limit ${limit}, spent ${spent}, this \
+             request may cost up to ${needed}; it resets at {resets_at})"
         );
         Self {
             retry_after_seconds: Some(rate_headers::whole_seconds(resets_in)),
@@ -168,7 +168,7 @@ impl Refusal {
     fn budget_busy(agent: &AgentName, needed: NanoUsd) -> Self {
         let message = format!(
             "What is left of the budget of the agent {agent} is set aside for requests under way; \
-             this one may cost up to {needed} USD."
+             this one may cost up to ${needed}."
         );
         Self {
             retry_after_seconds: Some(1),

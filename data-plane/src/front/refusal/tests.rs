@@ -209,8 +209,8 @@ fn a_budget_names_period_limit_spent_and_reset() {
     assert_eq!(error["code"], "budget_exceeded");
     assert_eq!(
         error["message"],
-        "Daily budget exceeded for agent: expensive-agent (limit 10 USD, spent 9.98 USD, this \
-         request may cost up to 0.04 USD; the budget resets at 2026-11-26T00:00:00Z)"
+        "Budget exceeded for agent: expensive-agent (daily limit $10, spent $9.98, this request may \
+         cost up to $0.04; it resets at 2026-11-26T00:00:00Z)"
     );
     assert_eq!(
         error["agix"],
@@ -243,17 +243,23 @@ fn money_that_may_come_back_is_worth_another_try() {
 }
 
 #[test]
-fn what_a_provider_said_goes_before_what_the_budget_says_of_a_fallback() {
+fn a_chain_that_the_budget_cut_short_says_so() {
     let no = NotAllowed {
         refused: Refused::Undecided,
         needed: NanoUsd::ZERO,
     };
-    let fault = Fault::new(refused(503, Class::Unavailable), "it said no");
-    let answer = answered(refusal(Failed {
-        stop: Stop::Exhausted,
-        last: Some(fault),
-        attempts: Vec::new(),
-        not_allowed: Some(no),
-    }));
-    assert_eq!(answer.2["error"]["type"], "upstream_error");
+    let cut_short = |stop, class| {
+        let fault = Fault::new(refused(503, class), "it said no");
+        let (_, _, body) = answered(refusal(Failed {
+            stop,
+            last: Some(fault),
+            attempts: Vec::new(),
+            not_allowed: Some(no.clone()),
+        }));
+        body["error"]["code"].clone()
+    };
+    let code = cut_short(Stop::Exhausted, Class::Unavailable);
+    assert_eq!(code, "quota_unavailable");
+    let code = cut_short(Stop::CallerFault, Class::Request);
+    assert_ne!(code, "quota_unavailable");
 }
