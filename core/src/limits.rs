@@ -201,8 +201,6 @@ pub const LEDGER_SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 pub const LEDGER_LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// Messages of the ledger waiting on one stream.
 pub const QUOTA_QUEUE: usize = 256;
-/// Largest report of a proxy, in bytes: all its agents with all uses that are not confirmed.
-pub const QUOTA_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Streams of proxies that one ledger serves.
 pub const QUOTA_STREAMS: usize = SYNC_SESSIONS;
 /// Agents or rows of usage looked at in one go.
@@ -276,8 +274,12 @@ pub const USAGE_TOKENS: u64 = 100_000_000;
 pub const ASSUMED_OUTPUT_TOKENS: u64 = 16_384;
 /// Input tokens that a picture or file is taken to come to which a request names but does not hold.
 pub const LINKED_PART_TOKENS: u64 = 5_000;
-/// Output tokens of a stream that money is reserved for at a time.
-pub const STREAM_RESERVE_TOKENS: u64 = 256;
+/// Output tokens of a stream that money is reserved for before it begins.
+pub const STREAM_FIRST_TOKENS: u64 = 256;
+/// Output tokens of a stream that money is reserved for at a time while it runs.
+pub const STREAM_RESERVE_TOKENS: u64 = 1_024;
+/// The same near the end of a budget: for fewer tokens nothing is reserved.
+pub const STREAM_LEAST_TOKENS: u64 = 32;
 /// Time a stream whose reservation is used up waits for more money before it is ended.
 pub const STREAM_EXTENSION_WAIT: Duration = Duration::from_secs(2);
 /// Agents that no policy names and whose usage a proxy counts apart; the rest is counted together.
@@ -286,6 +288,8 @@ pub const UNLISTED_AGENTS: usize = 1_024;
 pub const AGENT_NEWS: usize = 131_072;
 /// Uses of all agents of one report together.
 pub const REPORT_USES: usize = 65_536;
+/// Time a proxy that has just started waits for its ledger before it says that it is ready.
+pub const LEDGER_FIRST_TIME: Duration = Duration::from_secs(2);
 /// Time a proxy that stops gives its last report to be confirmed.
 pub const LEDGER_FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Plans of models one worker keeps.

@@ -1,7 +1,7 @@
 //! The admin port: `/livez`, `/readyz`, `/metrics`.
 //!
-//! A proxy is ready when it has a policy to serve by and is not shutting down. It stays ready while
-//! the control plane is away.
+//! A proxy is ready when it has a policy to serve by, has heard its ledger, and is not shutting down.
+//! It stays ready while the control plane is away, and becomes so without it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,6 +43,10 @@ async fn ready(State(shared): State<Arc<Shared>>) -> (StatusCode, String) {
         Revision::NONE => (
             StatusCode::SERVICE_UNAVAILABLE,
             "no policy yet: the control plane has not sent one\n".to_owned(),
+        ),
+        _ if !shared.quota.is_ready() => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no word of the ledger yet: limits and budgets cannot be checked\n".to_owned(),
         ),
         revision => (
             StatusCode::OK,

@@ -211,7 +211,7 @@ impl Exchange<'_> {
         let lost = record.lost();
         let decided = async {
             if let Some(pass) = record.pass_mut() {
-                return pass.hold(needed.saturating_add(lost), lost).await;
+                return pass.hold(needed, lost).await;
             }
             let tokens = bounds.input.saturating_add(bounds.output).get();
             let need = Need {

@@ -50,6 +50,8 @@ pub(crate) struct Hub {
     news: mpsc::Sender<Arc<Gate>>,
     /// Some news found no room: all gates have to be looked through.
     missed: AtomicBool,
+    /// Whether the ledger was heard, or there is none.
+    heard: AtomicBool,
     clock: Clock,
     metrics: QuotaMetrics,
 }

@@ -202,21 +202,34 @@ impl Agent {
         }
     }
 
-    /// Sets more money aside for a request that runs.
-    pub fn reserve(&mut self, amount: NanoUsd, link: &Link, now: Mono) -> Reservation {
+    /// Sets more money aside for a request that runs. What its ticket has set aside already does not
+    /// come back while it waits.
+    pub fn reserve(
+        &mut self,
+        ticket: &Ticket,
+        amount: NanoUsd,
+        link: &Link,
+        now: Mono,
+    ) -> Reservation {
         self.follow(link);
         if self.parked.is_empty()
             && let Some(reserved) = self.set_aside(amount, link, now)
         {
             return Reservation::Held(reserved);
         }
-        if let Some(refused) = self.known_refusal(Wish::Reserve(amount), now) {
+        let today = self.money.today(now);
+        let own = ticket
+            .parts()
+            .filter(|part| Some(part.day) == today)
+            .fold(NanoUsd::ZERO, |sum, part| sum.saturating_add(part.amount));
+        let wish = Wish::Reserve { amount, own };
+        if let Some(refused) = self.known_refusal(wish, now) {
             return Reservation::Refused(refused);
         }
         if link.is_away_for(OUTAGE_GRACE, now) && self.rules.money_on_outage != OnOutage::Allow {
             return Reservation::Refused(Refused::Undecided);
         }
-        match self.park(Wish::Reserve(amount), now) {
+        match self.park(wish, now) {
             Some(waiter) => Reservation::Parked(waiter),
             None => Reservation::Refused(Refused::Crowded),
         }
@@ -493,7 +506,8 @@ impl Agent {
         if wish.money() <= self.money.idle(now) {
             return None;
         }
-        let (monthly, standing) = self.money.exhausted(wish.money()).filter(|_| is_fresh)?;
+        let need = wish.money().saturating_add(wish.own());
+        let (monthly, standing) = self.money.exhausted(need).filter(|_| is_fresh)?;
         Some(Refused::Budget {
             monthly,
             standing,

@@ -44,28 +44,40 @@ pub(super) enum Wish {
     /// To begin.
     Begin(Need),
     /// More money.
-    Reserve(NanoUsd),
+    Reserve {
+        /// How much.
+        amount: NanoUsd,
+        /// What the request has set aside of that day: it does not come back meanwhile.
+        own: NanoUsd,
+    },
 }
 
 impl Wish {
     pub(super) const fn money(self) -> NanoUsd {
         match self {
             Self::Begin(need) => need.money,
-            Self::Reserve(amount) => amount,
+            Self::Reserve { amount, .. } => amount,
+        }
+    }
+
+    pub(super) const fn own(self) -> NanoUsd {
+        match self {
+            Self::Begin(_) => NanoUsd::ZERO,
+            Self::Reserve { own, .. } => own,
         }
     }
 
     pub(super) const fn tokens(self) -> u64 {
         match self {
             Self::Begin(need) => need.tokens,
-            Self::Reserve(_) => 0,
+            Self::Reserve { .. } => 0,
         }
     }
 
     pub(super) const fn permits(self) -> u64 {
         match self {
             Self::Begin(_) => 1,
-            Self::Reserve(_) => 0,
+            Self::Reserve { .. } => 0,
         }
     }
 }

@@ -96,7 +96,9 @@ impl Agent {
             let outcome = match parked.wish {
                 _ if is_blocked => None,
                 Wish::Begin(need) => self.take(need, link, now).map(Outcome::Admitted),
-                Wish::Reserve(amount) => self.set_aside(amount, link, now).map(Outcome::Reserved),
+                Wish::Reserve { amount, .. } => {
+                    self.set_aside(amount, link, now).map(Outcome::Reserved)
+                }
             };
             let refusal = || self.known_refusal(parked.wish, now).map(Outcome::Refused);
             if let Some(outcome) = outcome.or_else(refusal) {
@@ -120,7 +122,7 @@ impl Agent {
         }
         let lacks_only_money = match parked.wish {
             Wish::Begin(need) => self.lacks_only_money(need),
-            Wish::Reserve(_) => true,
+            Wish::Reserve { .. } => true,
         };
         if !link.up || !link.is_usable(now) || !lacks_only_money {
             return Some(Refused::Undecided);

@@ -93,6 +93,7 @@ pub(crate) async fn run(
 impl Driver {
     async fn run(mut self, ended: CancellationToken) {
         let has_ledger = !self.endpoints.is_empty();
+        self.quota.hub.heard.store(!has_ledger, Ordering::Relaxed);
         loop {
             let event = self.event(&ended, has_ledger).await;
             if matches!(event, Event::Ended) {
@@ -209,6 +210,7 @@ impl Driver {
                     let hub = &self.quota.hub;
                     hub.link.store(Arc::new(link));
                     hub.metrics.ledger_connected.set(i64::from(link.up));
+                    hub.heard.fetch_or(link.up, Ordering::Relaxed);
                     if link.up && std::mem::take(&mut self.complained) {
                         tracing::info!("the ledger is there again");
                     }

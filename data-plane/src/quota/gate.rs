@@ -189,6 +189,22 @@ impl Gate {
         }
     }
 
+    fn reserved(
+        self: &Arc<Self>,
+        state: &mut State,
+        ticket: &mut Ticket,
+        reservation: Reservation,
+    ) -> Extension {
+        match reservation {
+            Reservation::Held(part) => {
+                ticket.add(part);
+                Extension::Held
+            }
+            Reservation::Refused(refused) => Extension::Refused(refused),
+            Reservation::Parked(id) => Extension::Waiting(self.wait(state, id)),
+        }
+    }
+
     fn pass(self: &Arc<Self>, ticket: Ticket) -> Pass {
         Pass {
             gate: Arc::clone(self),
@@ -291,6 +307,14 @@ impl State {
         self.unheard = !heard;
     }
 
+    /// Gives those who wait here what has just become free.
+    fn serve(&mut self, link: &Link, now: Mono) {
+        if self.agent.waiting() > 0 {
+            let decided = self.agent.handle_timeout(link, now);
+            self.tell(decided, now);
+        }
+    }
+
     /// Tells those who waited how it was decided.
     fn tell(&mut self, decided: Vec<Decided>, now: Mono) {
         for Decided { waiter, outcome } in decided {
@@ -347,17 +371,40 @@ impl Pass {
         self.ticket.as_ref().map_or(NanoUsd::ZERO, Ticket::reserved)
     }
 
-    /// Brings the money set aside to `total`. What was more is free again.
-    ///
-    /// If it has to wait for more, it holds no more than `keep` meanwhile: requests that each held
-    /// a part of what the others wait for would wait for ever.
-    pub(crate) async fn hold(&mut self, total: NanoUsd, keep: NanoUsd) -> Result<(), Refused> {
-        let kept = if self.reserved() < total { keep } else { total };
-        if let Some(ticket) = self.ticket.as_mut().filter(|it| it.day().is_some()) {
-            self.gate
-                .act(|state, _, now| state.agent.free(ticket, kept, now));
+    /// Sets `needed` aside besides what is `lost` already; what was more is free again. A request
+    /// that has to wait for money holds none meanwhile but what is lost, or requests that wait would
+    /// wait for each other.
+    pub(crate) async fn hold(&mut self, needed: NanoUsd, lost: NanoUsd) -> Result<(), Refused> {
+        let total = needed.saturating_add(lost);
+        let Some(ticket) = self.ticket.as_mut().filter(|it| it.day().is_some()) else {
+            return Ok(());
+        };
+        let gate = &self.gate;
+        let reserved = ticket.reserved();
+        if reserved >= total || ticket.is_unbounded() {
+            if reserved > total {
+                gate.act(|state, link, now| {
+                    state.agent.free(ticket, total, now);
+                    state.serve(link, now);
+                });
+            }
+            return Ok(());
         }
-        match self.extend(total) {
+        let extension = gate.act(|state, link, now| {
+            let missing = total.saturating_sub(reserved);
+            let mut reservation = state.agent.reserve(ticket, missing, link, now);
+            if let Reservation::Parked(id) = reservation
+                && reserved > lost
+            {
+                state.agent.cancel(id);
+                state.agent.free(ticket, lost, now);
+                reservation = state.agent.reserve(ticket, needed, link, now);
+            }
+            let extension = gate.reserved(state, ticket, reservation);
+            state.serve(link, now);
+            extension
+        });
+        match extension {
             Extension::Held => Ok(()),
             Extension::Refused(refused) => Err(refused),
             Extension::Waiting(waiter) => {
@@ -377,16 +424,10 @@ impl Pass {
             return Extension::Held;
         }
         let gate = &self.gate;
-        gate.act(
-            |state, link, now| match state.agent.reserve(missing, link, now) {
-                Reservation::Held(part) => {
-                    ticket.add(part);
-                    Extension::Held
-                }
-                Reservation::Refused(refused) => Extension::Refused(refused),
-                Reservation::Parked(id) => Extension::Waiting(gate.wait(state, id)),
-            },
-        )
+        gate.act(|state, link, now| {
+            let reservation = state.agent.reserve(ticket, missing, link, now);
+            gate.reserved(state, ticket, reservation)
+        })
     }
 
     /// Takes what a [`Waiter`] was given.
@@ -417,7 +458,7 @@ impl Pass {
         if charges.peek().is_none() && ticket == Ticket::free() {
             return;
         }
-        let overrun = self.gate.act(|state, _, now| {
+        let overrun = self.gate.act(|state, link, now| {
             let mut tokens = 0_u64;
             let mut cost = NanoUsd::ZERO;
             for charge in charges {
@@ -431,6 +472,7 @@ impl Pass {
             let overrun = cost.saturating_sub(ticket.reserved());
             state.agent.spend(&mut ticket, cost, now);
             state.agent.finish(ticket, tokens, now);
+            state.serve(link, now);
             if was_reserved { overrun } else { NanoUsd::ZERO }
         });
         if !overrun.is_zero() {

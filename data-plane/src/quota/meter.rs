@@ -1,13 +1,15 @@
 //! The reservation of a stream, extended while it runs.
 //!
-//! More is asked for while some is left, so that a stream is not held up where there is money. When
-//! the reservation is used up and no more is to be had, the stream ends.
+//! More is asked for while some is left, so that a stream is not held up where there is money; near
+//! the end of a budget less at a time, so that what is left is used. When the reservation is used up
+//! and no more is to be had, the stream ends.
 
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use agix_core::limits::{STREAM_EXTENSION_WAIT, STREAM_RESERVE_TOKENS};
+use agix_core::lease::Refused;
+use agix_core::limits::{STREAM_EXTENSION_WAIT, STREAM_LEAST_TOKENS, STREAM_RESERVE_TOKENS};
 use agix_core::price::{Bounds, Tariff};
 use agix_core::units::Tokens;
 use tokio::time::Sleep;
@@ -21,9 +23,11 @@ pub(crate) struct Meter {
     bounds: Bounds,
     /// Output tokens the reservation covers.
     covered: Tokens,
+    /// How many more are asked for next: fewer after each refusal.
+    step: u64,
     /// More is asked for, to cover so many.
     asked: Option<(Tokens, Waiter)>,
-    /// More was refused; asked for again only once nothing is left.
+    /// Not even the least was to be had.
     refused: bool,
     patience: Option<Pin<Box<Sleep>>>,
 }
@@ -45,6 +49,7 @@ impl Meter {
         Self {
             bounds: reservation.bounds,
             covered: reservation.first.output,
+            step: STREAM_RESERVE_TOKENS,
             asked: None,
             refused: false,
             patience: None,
@@ -59,55 +64,60 @@ impl Meter {
         tariff: &Tariff,
         seen: Tokens,
     ) -> Room {
+        let mut last_try = false;
         loop {
             self.poll_asked(cx, pass);
             let left = self.covered.saturating_sub(seen);
-            if self.asked.is_none() && self.wants_more(seen, left) {
+            if self.asked.is_none() && self.wants_more(left) {
                 self.ask(pass, tariff, seen);
-                if self.asked.is_some() {
-                    continue;
-                }
+                continue;
             }
-            let left = self.covered.saturating_sub(seen);
             if left > Tokens::ZERO {
                 self.patience = None;
                 return Room::For(left);
             }
-            if self.asked.is_none() || self.is_out_of_patience(cx) {
+            if self.is_out_of_patience(cx) {
                 self.asked = None;
                 return Room::None;
             }
-            return Room::Wait;
+            if self.asked.is_some() {
+                return Room::Wait;
+            }
+            // Perhaps something came back since it was refused.
+            if std::mem::replace(&mut last_try, true) {
+                return Room::None;
+            }
+            self.refused = false;
+            self.step = STREAM_LEAST_TOKENS;
         }
     }
 
-    /// Ahead of time up to the caller's bound, at which the provider stops by itself; beyond it, and
-    /// after a refusal, when nothing is left.
-    fn wants_more(&self, seen: Tokens, left: Tokens) -> bool {
+    /// Ahead of time up to the caller's bound, at which the provider stops by itself; beyond it when
+    /// nothing is left.
+    fn wants_more(&self, left: Tokens) -> bool {
         let is_short = left < Tokens::new(STREAM_RESERVE_TOKENS / 2);
-        let ahead = self.covered < self.bounds.output && !self.refused && is_short;
-        ahead || seen >= self.covered
+        let ahead = self.covered < self.bounds.output && is_short;
+        !self.refused && (ahead || left == Tokens::ZERO)
     }
 
     fn ask(&mut self, pass: &mut Pass, tariff: &Tariff, seen: Tokens) {
-        let step = Tokens::new(STREAM_RESERVE_TOKENS);
-        let further = self.covered.max(seen).saturating_add(step);
+        let further = self
+            .covered
+            .max(seen)
+            .saturating_add(Tokens::new(self.step));
         let output = if self.covered < self.bounds.output {
             further.min(self.bounds.output)
         } else {
             further
         };
-        let total = price(
-            Some(tariff),
-            &Bounds {
-                output,
-                ..self.bounds
-            },
-        );
-        match pass.extend(total) {
+        let bounds = Bounds {
+            output,
+            ..self.bounds
+        };
+        match pass.extend(price(Some(tariff), &bounds)) {
             Extension::Held => self.covered = output,
             Extension::Waiting(waiter) => self.asked = Some((output, waiter)),
-            Extension::Refused(_) => self.refused = true,
+            Extension::Refused(refused) => self.refuse(&refused),
         }
     }
 
@@ -116,12 +126,20 @@ impl Meter {
             return;
         };
         if let Poll::Ready(outcome) = Pin::new(waiter).poll(cx) {
-            match pass.take(outcome) {
+            let taken = pass.take(outcome);
+            match taken {
                 Ok(()) => self.covered = *output,
-                Err(_refused) => self.refused = true,
+                Err(refused) => self.refuse(&refused),
             }
             self.asked = None;
         }
+    }
+
+    /// Near the end of a budget a smaller step may still be had.
+    fn refuse(&mut self, refused: &Refused) {
+        self.step /= 2;
+        let hopeless = !matches!(refused, Refused::Budget { busy: false, .. });
+        self.refused = hopeless || self.step < STREAM_LEAST_TOKENS;
     }
 
     fn is_out_of_patience(&mut self, cx: &mut Context<'_>) -> bool {

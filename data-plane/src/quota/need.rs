@@ -1,6 +1,6 @@
 //! The most an attempt can take of its agent's rights.
 
-use agix_core::limits::STREAM_RESERVE_TOKENS;
+use agix_core::limits::STREAM_FIRST_TOKENS;
 use agix_core::price::{Bounds, Tariff, worst_case};
 use agix_core::units::{NanoUsd, Tokens};
 
@@ -64,7 +64,7 @@ pub(crate) fn first_step(ask: &Ask, bounds: Bounds, target: &Target) -> Bounds {
         return bounds;
     }
     Bounds {
-        output: bounds.output.min(Tokens::new(STREAM_RESERVE_TOKENS)),
+        output: bounds.output.min(Tokens::new(STREAM_FIRST_TOKENS)),
         ..bounds
     }
 }

@@ -1,14 +1,15 @@
 //! The gates by the names of their agents.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use agix_core::id::AgentName;
 use agix_core::lease::{Link, Rules};
-use agix_core::limits::{AGENT_NEWS, UNLISTED_AGENTS};
+use agix_core::limits::{AGENT_NEWS, LEDGER_FIRST_TIME, UNLISTED_AGENTS};
 use agix_core::policy::{OnOutage, Policy, RateLimits};
 use agix_core::quota::Terms;
+use agix_core::time::Mono;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
@@ -47,6 +48,7 @@ impl Quota {
             link: ArcSwap::from_pointee(Link::default()),
             news,
             missed: AtomicBool::new(false),
+            heard: AtomicBool::new(false),
             clock,
             metrics,
         });
@@ -62,6 +64,13 @@ impl Quota {
             hub,
         };
         (quota, heard)
+    }
+
+    /// Whether requests of agents with limits can be decided: a proxy that has just started waits for
+    /// its ledger, but not for long.
+    pub(crate) fn is_ready(&self) -> bool {
+        let since = self.hub.clock.mono().since(Mono::default());
+        self.hub.heard.load(Ordering::Relaxed) || since >= LEDGER_FIRST_TIME
     }
 
     /// Puts the limits of a policy in force and says where the gates of its agents are.
