@@ -14,6 +14,7 @@
 
 mod agent;
 mod demand;
+mod denied;
 mod money;
 mod parked;
 mod past;

@@ -201,6 +201,8 @@ pub const LEDGER_SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 pub const LEDGER_LOG_BYTES: u64 = 8 * 1024 * 1024;
 /// Messages of the ledger waiting on one stream.
 pub const QUOTA_QUEUE: usize = 256;
+/// Largest report of a proxy, in bytes: all its agents with all uses that are not confirmed.
+pub const QUOTA_MESSAGE_BYTES: usize = 8 * 1024 * 1024;
 /// Streams of proxies that one ledger serves.
 pub const QUOTA_STREAMS: usize = SYNC_SESSIONS;
 /// Agents or rows of usage looked at in one go.

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::denied::Denied;
 use super::money::Money;
 use super::parked::{Parked, WaiterId, Wish};
-use super::past::{Past, UsageBook};
+use super::past::{Past, UsageBook, settle};
 use super::pool::Pool;
 use super::session::Link;
 use super::ticket::{Need, Reserved, Ticket};
@@ -107,18 +108,6 @@ pub struct Agent {
     pub(super) dirty: bool,
     /// Spent without the ledger's word since it was last heard.
     unbounded: NanoUsd,
-}
-
-/// A denial, for as long as it holds.
-#[derive(Debug)]
-pub(super) struct Denied {
-    limit: Limit,
-    allows: u64,
-    again: Mono,
-    releases: Vec<Mono>,
-    told: usize,
-    /// For tokens: requests for less are not meant.
-    tokens: u64,
 }
 
 impl Agent {
@@ -517,14 +506,7 @@ impl Agent {
 
     pub(super) fn deny(&mut self, denial: &Denial, now: Mono) {
         let tokens = self.parked.iter().map(|it| it.wish.tokens()).min();
-        self.denied = Some(Denied {
-            limit: denial.limit,
-            allows: denial.allows,
-            again: now.after(denial.again),
-            releases: denial.releases.iter().map(|at| now.after(*at)).collect(),
-            told: 0,
-            tokens: tokens.unwrap_or(0),
-        });
+        self.denied = Some(Denied::new(denial, tokens.unwrap_or(0), now));
     }
 
     /// Whether a denial still holds.
@@ -609,34 +591,5 @@ impl Agent {
         });
         self.urgent = true;
         Some(id)
-    }
-}
-
-impl Denied {
-    /// The refusal of one more request, told another release than the one before.
-    fn refuse(&mut self, now: Mono) -> Refused {
-        let place = self.told.checked_rem(self.releases.len()).unwrap_or(0);
-        self.told = self.told.wrapping_add(1);
-        let at = self.releases.get(place).copied().unwrap_or(self.again);
-        Refused::Limit {
-            limit: self.limit,
-            allows: self.allows,
-            retry_after: at.max(self.again).since(now),
-        }
-    }
-}
-
-/// Books a part of a ticket where it belongs: in the present session or in a closed one.
-fn settle(
-    money: &mut Money,
-    past: &mut Past,
-    current: Option<SessionId>,
-    part: Reserved,
-    freed: NanoUsd,
-    spent: NanoUsd,
-) {
-    match part.session {
-        Some(session) if part.session != current => past.settle(session, part.day, freed, spent),
-        Some(_) | None => money.settle(part.day, freed, spent),
     }
 }

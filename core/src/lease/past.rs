@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::money::Purse;
+use super::money::{Money, Purse};
+use super::ticket::Reserved;
 use crate::id::{AgentName, ModelName};
 use crate::quota::{Day, PastReport, SessionId, UsageReport};
 use crate::units::NanoUsd;
@@ -92,6 +93,21 @@ impl Past {
         for past in self.purses.values_mut() {
             past.told = None;
         }
+    }
+}
+
+/// Books a part of a ticket where it belongs: in the present session or in a closed one.
+pub(super) fn settle(
+    money: &mut Money,
+    past: &mut Past,
+    current: Option<SessionId>,
+    part: Reserved,
+    freed: NanoUsd,
+    spent: NanoUsd,
+) {
+    match part.session {
+        Some(session) if part.session != current => past.settle(session, part.day, freed, spent),
+        Some(_) | None => money.settle(part.day, freed, spent),
     }
 }
 

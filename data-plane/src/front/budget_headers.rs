@@ -19,16 +19,12 @@ pub(super) fn announce(headers: &mut HeaderMap, standing: Option<Standing>) {
     }
 }
 
-/// With up to one digit after the point, rounded down: a hundred percent are not said before they are
-/// spent.
+/// With one digit after the point, rounded down: a hundred percent are not said before they are spent.
 fn percent(period: &PeriodStanding) -> String {
     let spent = u128::from(period.spent.as_nanos());
     let limit = u128::from(period.limit.as_nanos()).max(1);
     let permille = spent.saturating_mul(1_000) / limit;
-    match (permille / 10, permille % 10) {
-        (whole, 0) => whole.to_string(),
-        (whole, tenths) => format!("{whole}.{tenths}"),
-    }
+    format!("{}.{}", permille / 10, permille % 10)
 }
 
 #[cfg(test)]
@@ -52,12 +48,12 @@ mod tests {
     #[test]
     fn a_percentage_is_rounded_down() {
         for (limit, spent, said) in [
-            (10_000_000_000, 0, "0"),
-            (10_000_000_000, 8_000_000_000, "80"),
+            (10_000_000_000, 0, "0.0"),
+            (10_000_000_000, 8_000_000_000, "80.0"),
             (10_000_000_000, 9_999_999_999, "99.9"),
-            (10_000_000_000, 10_000_000_001, "100"),
+            (10_000_000_000, 10_000_000_001, "100.0"),
             (3, 1, "33.3"),
-            (u64::MAX, u64::MAX, "100"),
+            (u64::MAX, u64::MAX, "100.0"),
         ] {
             assert_eq!(percent(&period(limit, spent)), said);
         }
@@ -74,6 +70,6 @@ mod tests {
         };
         announce(&mut headers, Some(standing));
         assert_eq!(headers.len(), 1);
-        assert_eq!(headers["x-budget-monthly-percent"], "25");
+        assert_eq!(headers["x-budget-monthly-percent"], "25.0");
     }
 }

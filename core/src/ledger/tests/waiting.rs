@@ -69,7 +69,7 @@ fn one_who_waits_for_money_does_not_keep_others_from_being_refused() {
     );
     let running = world.ask(0, "a", money(600)).unwrap();
     let (link, now) = (world.link(0), world.mono());
-    let more = world.agent(0, "a").reserve(usd(600), &link, now);
+    let more = world.agent(0, "a").reserve(&running, usd(600), &link, now);
     let waits = matches!(more, Reservation::Parked(_) | Reservation::Refused(_));
     assert!(waits, "{more:?}");
     let refused = world.ask(0, "a", money(1)).unwrap_err();

@@ -228,9 +228,12 @@ impl Process {
             return self.run(id, request, next, scene);
         }
         let link = self.session.link();
+        let Some(ticket) = &request.ticket else {
+            return self.end(request, scene);
+        };
         let reservation = self.agents[agent]
             .agent
-            .reserve(next.reserve, &link, scene.mono);
+            .reserve(ticket, next.reserve, &link, scene.mono);
         self.followed(agent);
         match reservation {
             Reservation::Held(part) => self.reserved(id, request, part, scene),
