@@ -188,8 +188,8 @@ impl Books {
             amount,
         } = entry
         {
-            self.book(*session, agent)?;
-            let holding = self.agent(agent)?.holding(*pool, *session);
+            let books = self.books_of(*session, agent, |it| it.holds(*pool, *session))?;
+            let holding = books.holding(*pool, *session);
             holding.granted = add(holding.granted, *amount, "granted rights")?;
         }
         if let Entry::Used {
@@ -200,8 +200,7 @@ impl Books {
             returned,
         } = entry
         {
-            self.book(*session, agent)?;
-            let books = self.agent(agent)?;
+            let books = self.books_of(*session, agent, |it| it.holds(*pool, *session))?;
             books.take_use(*pool, *session, uses, *returned, now)?;
         }
         Ok(())
@@ -219,8 +218,8 @@ impl Books {
             amount,
         } = entry
         {
-            self.book(*session, agent)?;
-            let part = self.agent(agent)?.purse(*day).part(*session);
+            let books = self.books_of(*session, agent, |it| it.has_part(*day, *session))?;
+            let part = books.purse(*day).part(*session);
             let granted = part.granted.checked_add(*amount);
             part.granted = granted.ok_or(Corrupt::Overflow("escrow"))?;
         }
@@ -238,7 +237,9 @@ impl Books {
             let books = books.ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))?;
             let session_book = self.sessions.get_mut(session);
             let session_book = session_book.ok_or(Corrupt::UnknownSession(*session))?;
-            session_book.agents.insert(agent.clone());
+            if !books.has_part(*day, *session) {
+                session_book.agents.insert(agent.clone());
+            }
             let purse = books.purse(*day);
             purse.settle(*session, *spent, *released, *estimated, *last);
             if *last && !session_book.open {
@@ -282,13 +283,27 @@ impl Books {
         Ok(())
     }
 
-    /// Remembers that an open session has something of an agent.
-    fn book(&mut self, session: SessionId, agent: &AgentName) -> Result<(), Corrupt> {
-        let book = self.open_session(session)?;
-        if !book.agents.contains(agent) {
+    /// The books of an agent, in which an open session appears from now on.
+    fn books_of(
+        &mut self,
+        session: SessionId,
+        agent: &AgentName,
+        appears: impl FnOnce(&AgentBooks) -> bool,
+    ) -> Result<&mut AgentBooks, Corrupt> {
+        let book = match self.sessions.get_mut(&session) {
+            Some(book) if book.open => book,
+            Some(_) => return Err(Corrupt::ClosedSession(session)),
+            None => return Err(Corrupt::UnknownSession(session)),
+        };
+        let books = self
+            .agents
+            .get_mut(agent)
+            .ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))?;
+        // With many agents it is dear to look for one in the session's list.
+        if !appears(books) {
             book.agents.insert(agent.clone());
         }
-        Ok(())
+        Ok(books)
     }
 
     /// The rows of usage of one day.

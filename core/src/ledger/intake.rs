@@ -3,7 +3,7 @@
 use crate::id::AgentName;
 use crate::ledger::claims::{Claim, MoneyClaim};
 use crate::ledger::machine::Seat;
-use crate::ledger::{AgentBooks, Entry, Ledger, LedgerTime};
+use crate::ledger::{AgentBooks, Entry, Holding, Ledger, LedgerTime};
 use crate::limits::{LEASE, LEASE_RENEWAL_STEP, SESSIONS, USAGE_UNLISTED};
 use crate::policy::TimeZoneName;
 use crate::quota::{
@@ -250,9 +250,14 @@ impl Ledger {
             (Pool::Tokens, &report.tokens),
             (Pool::Slots, &report.slots),
         ];
-        for (pool, told) in pools {
+        let books = self.books.agents.get(agent);
+        let known = pools.map(|(pool, _)| {
+            let holding = books.and_then(|books| books.pool(pool).get(&session));
+            holding.copied().unwrap_or_default()
+        });
+        for ((pool, told), known) in pools.into_iter().zip(known) {
             if let Some(told) = told {
-                self.take_pool(session, agent, pool, told, now);
+                self.take_pool(session, agent, pool, (told, known), now);
             }
         }
         if let Some(money) = &report.money {
@@ -316,16 +321,9 @@ impl Ledger {
         session: SessionId,
         agent: &AgentName,
         pool: Pool,
-        told: &PoolReport,
+        (told, known): (&PoolReport, Holding),
         now: LedgerTime,
     ) {
-        let known = self
-            .books
-            .agents
-            .get(agent)
-            .and_then(|books| books.pool(pool).get(&session))
-            .copied()
-            .unwrap_or_default();
         let used = told.used.saturating_sub(known.used);
         let returned = told.returned.saturating_sub(known.returned);
         if used == 0 && returned == 0 {

@@ -246,9 +246,15 @@ impl Ledger {
 
     /// Has the books know the agent under its present limits.
     pub(super) fn agree_terms(&mut self, agent: &AgentName, now: LedgerTime) {
-        let terms = self.policy.get(agent).cloned().unwrap_or_default();
+        let terms = self.policy.get(agent);
         let known = self.books.agents.get(agent);
-        if known.is_none_or(|books| books.terms != terms) {
+        let agreed = match (terms, known) {
+            (Some(terms), Some(books)) => *terms == books.terms,
+            (None, Some(books)) => books.terms == Terms::default(),
+            (_, None) => false,
+        };
+        if !agreed {
+            let terms = terms.cloned().unwrap_or_default();
             let agent = agent.clone();
             self.note(Entry::Terms { agent, terms }, now);
         }
@@ -256,14 +262,10 @@ impl Ledger {
 
     /// The day new money of the agent belongs to. It never goes back, whatever the wall clock does.
     pub(super) fn today(&mut self, agent: &AgentName, now: LedgerTime, wall: Wall) -> Day {
-        let zone = self
-            .books
-            .agents
-            .get(agent)
-            .map(|books| books.terms.timezone.clone())
-            .unwrap_or_default();
-        let day = self.span(&zone, wall).day;
-        let known = self.books.agents.get(agent).and_then(|books| books.day);
+        let books = self.books.agents.get(agent);
+        let known = books.and_then(|books| books.day);
+        let zone = books.map(|books| books.terms.timezone.clone());
+        let day = self.span(&zone.unwrap_or_default(), wall).day;
         match known {
             Some(known) if known >= day => known,
             Some(_) | None => {
@@ -290,9 +292,7 @@ impl Ledger {
     pub(super) fn owe(&mut self, session: SessionId, agent: &AgentName) {
         if let Some(seat) = self.seats.get_mut(&session) {
             seat.owed = true;
-            if !seat.agents.contains(agent) {
-                seat.agents.insert(agent.clone());
-            }
+            seat.agents.insert(agent.clone());
         }
     }
 

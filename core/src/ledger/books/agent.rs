@@ -73,6 +73,17 @@ impl AgentBooks {
         held.entry(session).or_default()
     }
 
+    /// Whether a session has or had rights of a kind.
+    pub(super) fn holds(&self, pool: Pool, session: SessionId) -> bool {
+        self.pool(pool).contains_key(&session)
+    }
+
+    /// Whether a session has or had money of a day.
+    pub(super) fn has_part(&self, day: Day, session: SessionId) -> bool {
+        let purse = self.purses.get(&day);
+        purse.is_some_and(|purse| purse.parts.contains_key(&session))
+    }
+
     /// The money of a day.
     pub fn purse(&mut self, day: Day) -> &mut Purse {
         self.purses.entry(day).or_default()

@@ -58,9 +58,12 @@ impl Ledger {
         };
         let mut left = left(&self.books, books, day);
         let interested = u64::try_from(claims.len()).unwrap_or(u64::MAX);
-        for (session, claim) in &claims {
-            let idle = idle(books_of(&self.books, agent), day, *session, claim);
-            let lack = claim.waiting.saturating_sub(idle);
+        let mut wishes: Vec<(SessionId, MoneyClaim, NanoUsd)> = claims
+            .into_iter()
+            .map(|(session, claim)| (session, claim, idle(books, day, session, &claim)))
+            .collect();
+        for (session, claim, idle) in &mut wishes {
+            let lack = claim.waiting.saturating_sub(*idle);
             if lack.is_zero() {
                 continue;
             }
@@ -73,20 +76,21 @@ impl Ledger {
             if given < lack {
                 unmet.money.insert(*session);
             }
-            self.escrow(*session, agent, day, given, now);
+            if self.escrow(*session, agent, day, given, now) {
+                *idle = idle.saturating_add(given);
+            }
             left = left.saturating_sub(given);
         }
         if !unmet.money.is_empty() {
             self.tell_waiting(agent, day, unmet);
             return;
         }
-        for (session, claim) in &claims {
-            let idle = idle(books_of(&self.books, agent), day, *session, claim);
+        for (session, claim, idle) in wishes {
             let all = claim.waiting.saturating_add(claim.want);
             let shares = interested.saturating_mul(2).max(2);
             let most = left.as_nanos().checked_div(shares).unwrap_or(0);
             let given = all.saturating_sub(idle).min(NanoUsd::from_nanos(most));
-            self.escrow(*session, agent, day, given, now);
+            self.escrow(session, agent, day, given, now);
             left = left.saturating_sub(given);
         }
     }
@@ -109,6 +113,7 @@ impl Ledger {
         }
     }
 
+    /// Sets money aside; says whether it did.
     fn escrow(
         &mut self,
         session: SessionId,
@@ -116,9 +121,9 @@ impl Ledger {
         day: Day,
         amount: NanoUsd,
         now: LedgerTime,
-    ) {
+    ) -> bool {
         if amount.is_zero() {
-            return;
+            return false;
         }
         let booked = self.note(
             Entry::Escrowed {
@@ -138,6 +143,7 @@ impl Ledger {
             }
             self.owe(session, agent);
         }
+        booked
     }
 
     /// Raises the alerts that the confirmed spend of a day and its month are due for.
@@ -185,14 +191,12 @@ impl Ledger {
     }
 }
 
-fn books_of<'a>(books: &'a Books, agent: &AgentName) -> Option<&'a AgentBooks> {
-    books.agents.get(agent)
-}
-
 /// What a session has set aside for nothing yet.
-fn idle(books: Option<&AgentBooks>, day: Day, session: SessionId, claim: &MoneyClaim) -> NanoUsd {
+fn idle(books: &AgentBooks, day: Day, session: SessionId, claim: &MoneyClaim) -> NanoUsd {
     books
-        .and_then(|books| books.purses.get(&day)?.parts.get(&session))
+        .purses
+        .get(&day)
+        .and_then(|purse| purse.parts.get(&session))
         .map(|part| part.held().saturating_sub(claim.reserved_on(day)))
         .unwrap_or_default()
 }
