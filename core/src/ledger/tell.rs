@@ -31,13 +31,13 @@ impl Ledger {
             let mut confirmed = std::mem::take(&mut seat.confirmed);
             let sent = seat.renewed.take();
             seat.owed = false;
-            let mut updates: Vec<AgentUpdate> = agents
-                .iter()
-                .filter_map(|agent| self.agent_update(session, agent, now, wall))
-                .collect();
+            let mut agents = agents.iter();
             loop {
-                let rest = updates.split_off(updates.len().min(REPORT_AGENTS));
-                let done = rest.is_empty();
+                let updates: Vec<AgentUpdate> = agents
+                    .by_ref()
+                    .filter_map(|agent| self.agent_update(session, agent, now, wall))
+                    .take(REPORT_AGENTS)
+                    .collect();
                 let update = Update {
                     term: self.term,
                     session,
@@ -46,8 +46,7 @@ impl Ledger {
                     agents: updates,
                 };
                 messages.push((stream, FromLedger::Update(update)));
-                updates = rest;
-                if done {
+                if agents.len() == 0 {
                     break;
                 }
             }

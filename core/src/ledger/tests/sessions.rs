@@ -1,5 +1,8 @@
 //! Sessions, leases and the log.
 
+use crate::limits::REPORT_AGENTS;
+use crate::quota::{AgentReport, FromLedger, Hello, PoolReport, SessionId};
+
 use super::*;
 
 #[test]
@@ -53,6 +56,81 @@ fn a_stream_that_breaks_costs_nothing() {
     assert!(world.ask(0, "a", Need::default()).is_err());
     world.pass(Duration::from_secs(1));
     assert_eq!(world.ledger.books().agents[&name("a")].minute.total(), 5);
+}
+
+#[test]
+fn a_new_stream_is_told_of_every_agent_in_messages_of_a_bounded_size() {
+    let agents = REPORT_AGENTS * 2;
+    let mut ledger = Ledger::new(Books::default(), Term::new(1), LedgerTime::default());
+    let (now, wall) = (LedgerTime::default(), Wall::from_millis(NOON));
+    let limited = terms(|terms| terms.requests_per_minute = Some(5));
+    let names: Vec<AgentName> = (0..agents).map(|it| name(&format!("a{it:04}"))).collect();
+    let policy = names.iter().map(|it| (it.clone(), limited.clone()));
+    ledger.handle(Input::Policy(policy.collect()), now, wall);
+    let hello = |resume| Hello {
+        proxy: ProxyId::new("p").unwrap(),
+        incarnation: 1,
+        resume,
+        sent: Mono::default(),
+    };
+    let session = SessionId::new(1);
+    let first = hello(None);
+    ledger.handle(
+        Input::Hello {
+            stream: 1,
+            hello: first,
+        },
+        now,
+        wall,
+    );
+    let waiting = PoolReport {
+        waiting: 1,
+        ..PoolReport::default()
+    };
+    let report = Report {
+        session,
+        number: 1,
+        sent: Mono::default(),
+        agents: names
+            .iter()
+            .map(|agent| AgentReport {
+                agent: agent.clone(),
+                requests: Some(waiting.clone()),
+                tokens: None,
+                slots: None,
+                money: None,
+                recall_seen: 0,
+            })
+            .collect(),
+        usage: vec![],
+        past: vec![],
+    };
+    ledger.handle(Input::Report { stream: 1, report }, now, wall);
+    ledger.drain(now, ClockMark::default());
+
+    let again = hello(Some(session));
+    ledger.handle(
+        Input::Hello {
+            stream: 2,
+            hello: again,
+        },
+        now,
+        wall,
+    );
+    let messages = ledger.drain(now, ClockMark::default()).messages;
+    let told: Vec<Vec<AgentName>> = messages
+        .into_iter()
+        .filter_map(|(_, message)| match message {
+            FromLedger::Update(update) => Some(update.agents),
+            FromLedger::Welcome { .. } | FromLedger::Closed { .. } => None,
+        })
+        .map(|agents| agents.into_iter().map(|it| it.agent).collect())
+        .collect();
+    assert_eq!(
+        told.iter().map(Vec::len).collect::<Vec<_>>(),
+        [REPORT_AGENTS; 2]
+    );
+    assert_eq!(told.concat(), names);
 }
 
 #[test]
