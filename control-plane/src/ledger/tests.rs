@@ -90,7 +90,7 @@ impl Plane {
 fn advance(books: &mut Books) {
     let time = books.time;
     for agent in books.agents.values_mut() {
-        agent.advance(time);
+        Arc::make_mut(agent).advance(time);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Proving the books: the log is read from the store and replayed, every step is checked against what
 //! must be true, and the result is compared with the books in use.
 
+use std::sync::Arc;
+
 use agix_core::id::AgentName;
 use agix_core::ledger::{Batch, Books, Entry, Finding, Money, check, within_limits};
 use agix_core::limits::{VERIFY_AGENT_CHECKS, VERIFY_FINDINGS};
@@ -223,7 +225,7 @@ impl Replay {
         for books in [&mut live, &mut replayed] {
             let time = books.time;
             for agent in books.agents.values_mut() {
-                agent.advance(time);
+                Arc::make_mut(agent).advance(time);
             }
         }
         if live == replayed {

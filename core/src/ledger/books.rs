@@ -8,6 +8,7 @@ mod purse;
 mod session;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use crate::id::{AgentName, ModelName};
 use crate::ledger::{Batch, ClockMark, Entry, LedgerTime};
@@ -33,8 +34,9 @@ pub struct Books {
     pub sessions_opened: u64,
     /// Sessions, closed ones too until they are forgotten.
     pub sessions: BTreeMap<SessionId, SessionBook>,
-    /// Agents that have or had limits.
-    pub agents: BTreeMap<AgentName, AgentBooks>,
+    /// Agents that have or had limits. A copy of the books, which a snapshot is made of, shares them
+    /// until they change: to copy all of them would hold up everyone who waits.
+    pub agents: BTreeMap<AgentName, Arc<AgentBooks>>,
     /// What was used, by day.
     pub usage: BTreeMap<UsageRow, UsageTotals>,
     /// Ids of the newest corrections, oldest first.
@@ -147,7 +149,7 @@ impl Books {
             Entry::Forgotten { session } => self.forget(*session),
             Entry::Archived { before } => {
                 for books in self.agents.values_mut() {
-                    books.archive(*before);
+                    Arc::make_mut(books).archive(*before);
                 }
                 Ok(())
             }
@@ -233,7 +235,7 @@ impl Books {
             last,
         } = entry
         {
-            let books = self.agents.get_mut(agent);
+            let books = self.agents.get_mut(agent).map(Arc::make_mut);
             let books = books.ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))?;
             let session_book = self.sessions.get_mut(session);
             let session_book = session_book.ok_or(Corrupt::UnknownSession(*session))?;
@@ -251,7 +253,8 @@ impl Books {
 
     fn apply_policy(&mut self, entry: &Entry) -> Result<(), Corrupt> {
         if let Entry::Terms { agent, terms } = entry {
-            self.agents.entry(agent.clone()).or_default().terms = terms.clone();
+            let books = self.agents.entry(agent.clone()).or_default();
+            Arc::make_mut(books).terms = terms.clone();
         }
         if let Entry::Adjusted {
             id,
@@ -298,6 +301,7 @@ impl Books {
         let books = self
             .agents
             .get_mut(agent)
+            .map(Arc::make_mut)
             .ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))?;
         // With many agents it is dear to look for one in the session's list.
         if !appears(books) {
@@ -337,7 +341,7 @@ impl Books {
         let agents = book.agents.clone();
         for agent in &agents {
             if let Some(books) = self.agents.get_mut(agent) {
-                books.close(session, until);
+                Arc::make_mut(books).close(session, until);
             }
         }
         Ok(())
@@ -397,6 +401,7 @@ impl Books {
     fn agent(&mut self, agent: &AgentName) -> Result<&mut AgentBooks, Corrupt> {
         self.agents
             .get_mut(agent)
+            .map(Arc::make_mut)
             .ok_or_else(|| Corrupt::UnknownAgent(agent.clone()))
     }
 }

@@ -9,6 +9,7 @@ mod money;
 mod share;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::id::AgentName;
 use crate::ledger::{Holding, Ledger, LedgerTime};
@@ -55,7 +56,7 @@ impl Ledger {
             return;
         }
         if let Some(books) = self.books.agents.get_mut(agent) {
-            books.advance(now);
+            Arc::make_mut(books).advance(now);
         }
         let mut unmet = Unmet::default();
         for pool in Pool::ALL {

@@ -13,10 +13,9 @@ impl Ledger {
         self.housekeeping_due = now.after(HOUSEKEEPING_INTERVAL);
         let today = self.span(&TimeZoneName::default(), wall).day;
         let before = days_before(today, PURSE_DAYS);
-        let is_old = |books: &crate::ledger::AgentBooks| {
-            books.purses.keys().next().is_some_and(|day| *day < before)
-        };
-        if self.books.agents.values().any(is_old) {
+        let agents = self.books.agents.values();
+        let first_days = agents.filter_map(|books| books.purses.keys().next());
+        if first_days.min().is_some_and(|day| *day < before) {
             self.note(Entry::Archived { before }, now);
         }
         let before = days_before(today, USAGE_DAYS);

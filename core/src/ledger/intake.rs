@@ -3,12 +3,12 @@
 use crate::id::AgentName;
 use crate::ledger::claims::{Claim, MoneyClaim};
 use crate::ledger::machine::Seat;
-use crate::ledger::{AgentBooks, Entry, Holding, Ledger, LedgerTime};
+use crate::ledger::{Entry, Holding, Ledger, LedgerTime};
 use crate::limits::{LEASE, LEASE_RENEWAL_STEP, SESSIONS, USAGE_UNLISTED};
 use crate::policy::TimeZoneName;
 use crate::quota::{
     AgentReport, Day, FromLedger, Hello, MoneyReport, PastReport, Pool, PoolReport, Report,
-    SessionId, UsageReport, Use,
+    SessionId, Terms, UsageReport, Use,
 };
 use crate::rate::drift_over;
 use crate::time::Wall;
@@ -263,8 +263,8 @@ impl Ledger {
         if let Some(money) = &report.money {
             self.take_purses(session, agent, money, now);
         }
-        let has_budget = |books: &AgentBooks| books.terms.has_budget();
-        let budgeted = self.books.agents.get(agent).is_some_and(has_budget);
+        let terms = self.books.agents.get(agent).map(|books| &books.terms);
+        let budgeted = terms.is_some_and(Terms::has_budget);
         let today = budgeted.then(|| self.today(agent, now, wall));
         if fresh {
             self.take_claims(session, report, today);

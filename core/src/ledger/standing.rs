@@ -52,7 +52,11 @@ impl Ledger {
         let terms = self.policy.get(agent)?;
         let span = DaySpan::of(&terms.timezone, wall);
         let empty = AgentBooks::default();
-        let books = self.books.agents.get(agent).unwrap_or(&empty);
+        let books = self
+            .books
+            .agents
+            .get(agent)
+            .map_or(&empty, |books| &**books);
         let today = books.day.unwrap_or(span.day).max(span.day);
         let held = books.held(Pool::Requests);
         let next = |cooling: &Cooling| {

@@ -7,6 +7,7 @@ mod sessions;
 mod waiting;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::{AgentName, ProxyId};
@@ -345,7 +346,7 @@ impl World {
 /// The same books, with everything that has cooled let go.
 fn at_rest(mut books: Books, now: LedgerTime) -> Books {
     for agent in books.agents.values_mut() {
-        agent.advance(now);
+        Arc::make_mut(agent).advance(now);
     }
     books
 }

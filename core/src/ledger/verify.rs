@@ -52,7 +52,7 @@ pub fn within_limits(books: &Books, agent: &AgentName, now: LedgerTime) -> Vec<F
     let Some(of_agent) = books.agents.get(agent) else {
         return Vec::new();
     };
-    let mut of_agent = of_agent.clone();
+    let mut of_agent = AgentBooks::clone(of_agent);
     of_agent.advance(now);
     let terms = &of_agent.terms;
     let held = of_agent.held(Pool::Requests);

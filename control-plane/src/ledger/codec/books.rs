@@ -136,7 +136,7 @@ pub(super) fn read(content: &[u8]) -> Result<Books, InvalidStored> {
             }
             (Some(books), Record::Agent(mut stored)) => {
                 let agent = load(std::mem::take(&mut stored.agent), "agent")?;
-                books.agents.insert(agent, load_agent(*stored)?);
+                books.agents.insert(agent, load_agent(*stored)?.into());
             }
             (Some(books), Record::Usage(stored)) => {
                 let StoredUsage {

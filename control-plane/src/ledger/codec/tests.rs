@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use agix_core::id::{AgentName, ModelName, ProxyId};
 use agix_core::ledger::{
     AgentBooks, AlertPeriod, Entry, Holding, LedgerTime, Part, Purse, SessionBook, UsageRow,
@@ -309,7 +311,7 @@ prop_compose! {
         (number, time, clock) in (any::<u64>(), time(), clock()),
         sessions_opened in any::<u64>(),
         sessions in btree_map(session(), session_book(), 0..4),
-        agents in btree_map(agent(), agent_books(), 0..4),
+        agents in btree_map(agent(), agent_books().prop_map(Arc::new), 0..4),
         usage in btree_map(usage_row(), totals(), 0..4),
         adjustments in vec(any::<u64>(), 0..4),
     ) -> Books {
@@ -404,7 +406,7 @@ fn many(agents: u64) -> Books {
         one.holding(Pool::Requests, session).granted = number;
         one.purse(Day::FIRST).part(session).spent = NanoUsd::from_nanos(number);
         let name = named(&format!("agent-{number}"), AgentName::new);
-        books.agents.insert(name, one);
+        books.agents.insert(name, one.into());
     }
     books
 }

@@ -48,8 +48,8 @@ impl Ledger {
             }
             Some(_) | None => return,
         };
-        let bounded = |books: &AgentBooks| books.terms.has_budget() && !books.terms.soft;
-        if !self.books.agents.get(agent).is_some_and(bounded) {
+        let terms = self.books.agents.get(agent).map(|books| &books.terms);
+        if !terms.is_some_and(|terms| terms.has_budget() && !terms.soft) {
             return;
         }
         let day = self.today(agent, now, wall);

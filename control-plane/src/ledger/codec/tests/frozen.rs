@@ -235,7 +235,7 @@ fn some_books() -> Books {
         clock: mark(),
         sessions_opened: 3,
         sessions: [(session, book)].into(),
-        agents: [(batch_agent(), agent)].into(),
+        agents: [(batch_agent(), agent.into())].into(),
         usage: [(row, some_totals())].into(),
         adjustments: [8, 9].into(),
     }
