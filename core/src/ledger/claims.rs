@@ -1,6 +1,7 @@
 //! What sessions want of one agent's rights. Not in the log: they say it again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound::{Excluded, Unbounded};
 
 use crate::ledger::{LedgerTime, Money};
 use crate::limits::PROMISES;
@@ -92,6 +93,17 @@ impl Claims {
             Pool::Tokens => &mut self.tokens,
             Pool::Slots => &mut self.slots,
         }
+    }
+
+    /// Claims in the order of their turn: whoever was served last goes last.
+    pub(super) fn in_turn<'a, C>(
+        &self,
+        claims: &'a BTreeMap<SessionId, C>,
+    ) -> impl Iterator<Item = (&'a SessionId, &'a C)> + use<'a, C> {
+        let last = self.served;
+        let after = claims.range((last.map_or(Unbounded, Excluded), Unbounded));
+        let until = last.map(|last| claims.range(..=last));
+        after.chain(until.into_iter().flatten())
     }
 
     /// Forgets what a session wants.

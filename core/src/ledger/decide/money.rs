@@ -39,11 +39,7 @@ impl Ledger {
     ) {
         let claims: Vec<(SessionId, MoneyClaim)> = match self.claims.get(agent) {
             Some(claims) if !claims.money.is_empty() => {
-                let (after, before): (Vec<_>, Vec<_>) = claims
-                    .money
-                    .iter()
-                    .partition(|(session, _)| Some(**session) > claims.served);
-                let all = after.into_iter().chain(before);
+                let all = claims.in_turn(&claims.money);
                 all.map(|(session, claim)| (*session, *claim)).collect()
             }
             Some(_) | None => return,

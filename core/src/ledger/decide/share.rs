@@ -33,13 +33,8 @@ impl Ledger {
         let sessions = u64::try_from(claims.pool(pool).len()).unwrap_or(u64::MAX);
         let has_slack = is_limited(books, pool) && free >= sessions.saturating_mul(2);
         let ready = u64::from(has_slack && pool != Pool::Tokens);
-        let (after, before): (Vec<_>, Vec<_>) = claims
-            .pool(pool)
-            .iter()
-            .partition(|(session, _)| Some(**session) > claims.served);
-        let mut lacks: Vec<Lack> = after
-            .into_iter()
-            .chain(before)
+        let mut lacks: Vec<Lack> = claims
+            .in_turn(claims.pool(pool))
             .map(|(session, claim)| {
                 let held = books.pool(pool).get(session).map_or(0, Holding::held);
                 let idle = held.saturating_sub(claim.reserved);
@@ -53,6 +48,9 @@ impl Ledger {
             })
             .filter(|lack| lack.waiting > 0 || lack.want > 0)
             .collect();
+        if lacks.is_empty() {
+            return;
+        }
         let mut granted = vec![0_u64; lacks.len()];
         spread(
             &mut free,
