@@ -277,7 +277,7 @@ fn at_rest(
 ) -> agix_core::ledger::Books {
     let mut books = books.clone();
     for agent in books.agents.values_mut() {
-        agent.advance(now);
+        std::sync::Arc::make_mut(agent).advance(now);
     }
     books
 }
