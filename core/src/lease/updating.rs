@@ -7,6 +7,7 @@ use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME, WAITING_REPORT_IN
 use crate::policy::OnOutage;
 use crate::quota::{AgentUpdate, SessionId};
 use crate::time::Mono;
+use crate::units::NanoUsd;
 
 impl Agent {
     /// Takes in what the ledger says of the agent in `session`, and decides who waited for it.
@@ -160,7 +161,14 @@ impl Agent {
         ] {
             pool.give_back(pool.idle().saturating_sub(waiting));
         }
-        self.money.give_back(self.money_waited_for(), now);
+        let first = self.parked.front().map(|it| it.wish.money());
+        let serves = first.is_some_and(|first| first <= self.money.idle(now));
+        let keep = if serves {
+            self.money_waited_for()
+        } else {
+            NanoUsd::ZERO
+        };
+        self.money.give_back(keep, now);
     }
 
     /// What holds for the agent when the ledger is away.

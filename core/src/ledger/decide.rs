@@ -23,6 +23,8 @@ use crate::time::Wall;
 struct Unmet {
     pools: BTreeSet<(Pool, SessionId)>,
     money: BTreeSet<SessionId>,
+    /// The first of these, which gets what is called back of the others.
+    next: Option<SessionId>,
     /// Whether foreseen demand is unmet.
     foreseen: bool,
     /// Kinds of rights of which more is held and cooling than a limit that was lowered allows.
@@ -147,7 +149,8 @@ impl Ledger {
                 && books.day.is_some_and(|day| {
                     let part = books.purses.get(&day).and_then(|it| it.parts.get(session));
                     let claim = claims.money.get(session).copied().unwrap_or_default();
-                    part.is_some_and(|part| claim.may_spare(part.held(), day))
+                    let spares = |held| claim.may_spare(held, day);
+                    unmet.next != Some(*session) && part.is_some_and(|part| spares(part.held()))
                 });
             pools || money
         };

@@ -18,14 +18,13 @@ impl MoneyClaim {
         }
     }
 
-    /// Whether part of what is held may be idle or spent by now.
+    /// Whether part of what is held may be idle or spent by now, or serves nobody there: proxies that
+    /// each kept a part of what the first of those who wait needs would wait for each other.
     pub(super) fn may_spare(&self, held: NanoUsd, day: Day) -> bool {
-        let needed = if self.unheard {
-            NanoUsd::ZERO
-        } else {
-            self.waiting
-        };
-        held > self.reserved_on(day).saturating_add(needed)
+        let idle = held.saturating_sub(self.reserved_on(day));
+        let serves = !self.unheard && idle >= self.first;
+        let needed = if serves { self.waiting } else { NanoUsd::ZERO };
+        idle > needed
     }
 }
 
@@ -67,6 +66,7 @@ impl Ledger {
             // Less than the first of them needs would be of no use to anyone.
             if idle.saturating_add(given) < claim.first || given.is_zero() {
                 unmet.money.insert(*session);
+                unmet.next.get_or_insert(*session);
                 continue;
             }
             if given < lack {

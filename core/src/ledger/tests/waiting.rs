@@ -130,3 +130,34 @@ fn a_new_owner_can_call_back_what_an_old_one_has_called_back_before() {
     world.settle();
     assert_eq!(all(&mut world), 100);
 }
+
+#[test]
+fn parts_of_money_that_serve_nobody_are_brought_together() {
+    let mut world = World::new(4);
+    world.limit("a", &terms(|terms| terms.daily = Some(usd(20))));
+    // Each proxy is left with four cents; the requests that wait need seven.
+    for proxy in 0..4 {
+        world.buy(proxy, "a", 5, 1).unwrap();
+    }
+    let need = Need {
+        money: usd(7),
+        ..Need::default()
+    };
+    let link_of = |world: &World, proxy| world.link(proxy);
+    let mut waiters = Vec::new();
+    for proxy in 0..4 {
+        let (link, now) = (link_of(&world, proxy), world.mono());
+        match world.agent(proxy, "a").admit(need, &link, now) {
+            Admission::Granted(ticket) => drop(ticket),
+            Admission::Parked(waiter) => waiters.push((proxy, waiter)),
+            Admission::Refused(refused) => panic!("{refused:?}"),
+        }
+    }
+    world.pass(Duration::from_secs(2));
+    let begun = waiters
+        .into_iter()
+        .filter_map(|(proxy, waiter)| world.outcome(proxy, waiter))
+        .filter(Result::is_ok)
+        .count();
+    assert_eq!(begun, 2, "sixteen cents are two times seven");
+}

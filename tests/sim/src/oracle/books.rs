@@ -246,7 +246,7 @@ pub(super) fn money_of(books: &Books, agent: usize, from: Day, to: Day) -> Money
 /// The books of the agent of this number.
 pub(super) fn of(books: &Books, agent: usize) -> Option<&agix_core::ledger::AgentBooks> {
     let books = books.agents.get(format!("agent-{agent}").as_str());
-    books.map(std::convert::AsRef::as_ref)
+    books.map(AsRef::as_ref)
 }
 
 /// The number of the agent of this name.
