@@ -21,6 +21,7 @@ mod past;
 mod pool;
 mod reporting;
 mod session;
+mod settling;
 mod ticket;
 mod updating;
 

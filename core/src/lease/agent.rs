@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::denied::Denied;
 use super::money::Money;
 use super::parked::{Parked, WaiterId, Wish};
-use super::past::{Past, UsageBook, settle};
+use super::past::{Past, UsageBook};
 use super::pool::Pool;
 use super::session::Link;
 use super::ticket::{Need, Reserved, Ticket};
@@ -224,101 +224,6 @@ impl Agent {
         }
     }
 
-    /// Books what an attempt cost, against what the ticket has set aside. Never refused.
-    pub fn spend(&mut self, ticket: &mut Ticket, cost: NanoUsd, now: Mono) {
-        if !self.rules.terms.has_budget() && ticket.first.is_none() {
-            return;
-        }
-        self.dirty = true;
-        self.urgent |= self.is_pressed(now);
-        let mut left = cost;
-        let mut last = None;
-        for part in ticket.first.iter_mut().chain(&mut ticket.more) {
-            let paid = part.amount.min(left);
-            left = left.saturating_sub(paid);
-            part.amount = part.amount.saturating_sub(paid);
-            last = Some((part.session, part.day));
-            settle(
-                &mut self.money,
-                &mut self.past,
-                self.session,
-                *part,
-                paid,
-                paid,
-            );
-        }
-        if left.is_zero() {
-            return;
-        }
-        // What was not set aside is spent all the same, and is debt.
-        let day = last.map(|(_, day)| day).or(ticket.day);
-        if let Some(day) = day {
-            let part = Reserved {
-                session: last.map_or(self.session, |(session, _)| session),
-                day,
-                amount: NanoUsd::ZERO,
-            };
-            settle(
-                &mut self.money,
-                &mut self.past,
-                self.session,
-                part,
-                NanoUsd::ZERO,
-                left,
-            );
-        }
-    }
-
-    /// Frees what a ticket has set aside beyond `keep`.
-    pub fn free(&mut self, ticket: &mut Ticket, keep: NanoUsd, now: Mono) {
-        let mut kept = keep;
-        for part in ticket.first.iter_mut().chain(&mut ticket.more) {
-            let stays = part.amount.min(kept);
-            kept = kept.saturating_sub(stays);
-            let freed = part.amount.saturating_sub(stays);
-            part.amount = stays;
-            settle(
-                &mut self.money,
-                &mut self.past,
-                self.session,
-                *part,
-                freed,
-                NanoUsd::ZERO,
-            );
-        }
-        self.dirty = true;
-        self.urgent |= self.is_pressed(now);
-    }
-
-    /// Frees money that was set aside and belongs to no ticket.
-    pub fn hand_back(&mut self, part: Reserved, now: Mono) {
-        settle(
-            &mut self.money,
-            &mut self.past,
-            self.session,
-            part,
-            part.amount,
-            NanoUsd::ZERO,
-        );
-        self.dirty = true;
-        self.urgent |= self.is_pressed(now);
-    }
-
-    /// A request has ended and took so many tokens: its place and what it set aside are free.
-    pub fn finish(&mut self, mut ticket: Ticket, tokens: u64, now: Mono) {
-        self.free(&mut ticket, NanoUsd::ZERO, now);
-        if ticket.session != self.session {
-            return;
-        }
-        self.tokens.release(ticket.tokens);
-        if self.rules.terms.tokens_per_minute.is_some() {
-            self.tokens.consume(tokens, now);
-        }
-        if ticket.slot {
-            self.slots.release(1);
-        }
-    }
-
     /// Counts usage of a model.
     pub fn count(&mut self, model: &ModelName, ticket: &Ticket, totals: &UsageTotals) {
         self.usage.count(self.session, model, ticket.day, totals);
@@ -356,7 +261,7 @@ impl Agent {
     }
 
     /// Goes over to the proxy's session, if it has a new one.
-    pub fn follow(&mut self, link: &Link) {
+    pub(super) fn follow(&mut self, link: &Link) {
         let Some(session) = link.session else { return };
         if self.session == Some(session) {
             return;
@@ -412,12 +317,11 @@ impl Agent {
                 if !known || self.money.passed(now).is_some() {
                     return None;
                 }
-            } else {
-                if self.money.idle(now) < need.money {
-                    return None;
-                }
-                ticket.first = self.money.reserve(self.session, need.money, now);
+            } else if self.money.idle(now) < need.money {
+                return None;
             }
+            let amount = if soft { NanoUsd::ZERO } else { need.money };
+            ticket.first = self.money.reserve(self.session, amount, now);
         }
         self.dirty = true;
         if requests {

@@ -29,6 +29,8 @@ pub(super) struct Purse {
     pub(super) spent: NanoUsd,
     pub(super) released: NanoUsd,
     pub(super) reserved: NanoUsd,
+    /// Reservations of calls that have not ended: they may still spend.
+    pub(super) calls: u32,
     /// Spend the ledger has confirmed.
     pub(super) confirmed: NanoUsd,
     /// Whether a report has said all this.
@@ -45,7 +47,10 @@ impl Purse {
 
     /// Whether nothing is under way or held, and the ledger has all that was spent.
     fn is_settled(&self) -> bool {
-        self.reserved.is_zero() && self.idle().is_zero() && self.confirmed >= self.spent
+        self.calls == 0
+            && self.reserved.is_zero()
+            && self.idle().is_zero()
+            && self.confirmed >= self.spent
     }
 }
 
@@ -75,10 +80,12 @@ impl Money {
         self.demand.add(amount.as_nanos(), now);
         let purse = self.purses.entry(day).or_default();
         purse.reserved = purse.reserved.saturating_add(amount);
+        purse.calls = purse.calls.saturating_add(1);
         Some(Reserved {
             session,
             day,
             amount,
+            calls: 1,
         })
     }
 
@@ -88,6 +95,13 @@ impl Money {
         purse.reserved = purse.reserved.saturating_sub(reserved);
         purse.spent = purse.spent.saturating_add(spent);
         purse.told = false;
+    }
+
+    /// Calls that had something set aside have ended.
+    pub(super) fn let_go(&mut self, day: Day, calls: u32) {
+        if let Some(purse) = self.purses.get_mut(&day) {
+            purse.calls = purse.calls.saturating_sub(calls);
+        }
     }
 
     /// Gives back what is idle, but for `keep` of today's.

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::money::{Money, Purse};
-use super::ticket::Reserved;
+use super::money::Purse;
 use crate::id::{AgentName, ModelName};
 use crate::quota::{Day, PastReport, SessionId, UsageReport};
 use crate::units::NanoUsd;
@@ -19,8 +18,17 @@ pub(super) struct Past {
 struct PastPurse {
     spent: NanoUsd,
     reserved: NanoUsd,
+    /// Reservations of calls that have not ended.
+    calls: u32,
     /// The report that told the present state.
     told: Option<u64>,
+}
+
+impl PastPurse {
+    /// Whether no call can spend of it any more.
+    const fn is_over(&self) -> bool {
+        self.calls == 0 && self.reserved.is_zero()
+    }
 }
 
 impl Past {
@@ -29,6 +37,7 @@ impl Past {
         let past = PastPurse {
             spent: purse.spent,
             reserved: purse.reserved,
+            calls: purse.calls,
             told: None,
         };
         self.purses.insert((session, day), past);
@@ -45,6 +54,14 @@ impl Past {
         past.reserved = past.reserved.saturating_sub(reserved);
         past.spent = past.spent.saturating_add(spent);
         past.told = None;
+    }
+
+    /// Calls that had something set aside have ended.
+    pub(super) fn let_go(&mut self, session: SessionId, day: Day, calls: u32) {
+        if let Some(past) = self.purses.get_mut(&(session, day)) {
+            past.calls = past.calls.saturating_sub(calls);
+            past.told = None;
+        }
     }
 
     pub(super) fn is_untold(&self) -> bool {
@@ -74,7 +91,7 @@ impl Past {
                     agent: agent.clone(),
                     day: *day,
                     spent: past.spent,
-                    last: past.reserved.is_zero(),
+                    last: past.is_over(),
                     estimated: false,
                 }
             })
@@ -84,7 +101,7 @@ impl Past {
     pub(super) fn confirm(&mut self, number: u64) {
         self.purses.retain(|_, past| {
             let known = past.told == Some(number);
-            !(known && past.reserved.is_zero())
+            !(known && past.is_over())
         });
     }
 
@@ -93,21 +110,6 @@ impl Past {
         for past in self.purses.values_mut() {
             past.told = None;
         }
-    }
-}
-
-/// Books a part of a ticket where it belongs: in the present session or in a closed one.
-pub(super) fn settle(
-    money: &mut Money,
-    past: &mut Past,
-    current: Option<SessionId>,
-    part: Reserved,
-    freed: NanoUsd,
-    spent: NanoUsd,
-) {
-    match part.session {
-        Some(session) if part.session != current => past.settle(session, part.day, freed, spent),
-        Some(_) | None => money.settle(part.day, freed, spent),
     }
 }
 

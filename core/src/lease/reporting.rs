@@ -1,6 +1,7 @@
 //! What an agent reports, and when.
 
 use super::agent::Agent;
+use super::session::Link;
 use crate::limits::{
     HOLD_AHEAD, IDLE_TIME, REPORT_INTERVAL, REPORT_INTERVAL_PRESSED, TELL_AGAIN,
     WAITING_REPORT_INTERVAL,
@@ -59,7 +60,7 @@ impl Agent {
         !self.requests.is_unconfirmed()
             && !self.tokens.is_unconfirmed()
             && !money.is_unconfirmed()
-            && money.purses.values().all(|it| it.reserved.is_zero())
+            && money.purses.values().all(|it| it.calls == 0)
             && self.past.is_empty()
             && self.usage.is_settled()
     }
@@ -118,8 +119,10 @@ impl Agent {
         told
     }
 
-    /// The stream broke: what was told and not confirmed is told again.
-    pub fn repeat(&mut self) {
+    /// The stream is new: the agent goes over to its session, and what was told and not confirmed is
+    /// told again.
+    pub fn repeat(&mut self, link: &Link) {
+        self.follow(link);
         self.money.repeat();
         self.past.repeat();
         self.usage.repeat();

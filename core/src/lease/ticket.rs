@@ -21,6 +21,8 @@ pub struct Reserved {
     pub day: Day,
     /// How much.
     pub amount: NanoUsd,
+    /// How many reservations it is made of.
+    pub(super) calls: u32,
 }
 
 /// A request's rights. It must be handed back with [`super::Agent::finish`], whatever becomes of the
@@ -79,9 +81,6 @@ impl Ticket {
 
     /// Adds money that was set aside.
     pub fn add(&mut self, part: Reserved) {
-        if part.amount.is_zero() && self.first.is_some() {
-            return;
-        }
         self.day = self.day.or(Some(part.day));
         let Some(first) = &mut self.first else {
             self.first = Some(part);
@@ -91,7 +90,10 @@ impl Ticket {
             .chain(&mut self.more)
             .find(|it| it.session == part.session && it.day == part.day);
         match same {
-            Some(same) => same.amount = same.amount.saturating_add(part.amount),
+            Some(same) => {
+                same.amount = same.amount.saturating_add(part.amount);
+                same.calls = same.calls.saturating_add(part.calls);
+            }
             None => self.more.push(part),
         }
     }

@@ -132,7 +132,8 @@ impl Agent {
             return None;
         }
         // What is set aside for calls under way did not come back in time.
-        let (standing, _) = self.money.standing?;
+        let standing = self.money.standing.map(|(standing, _)| standing);
+        let standing = standing.unwrap_or_default();
         let day = standing.day.map(|standing| (false, standing));
         let month = standing.month.map(|standing| (true, standing));
         let scarcest = day

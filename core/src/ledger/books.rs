@@ -244,9 +244,6 @@ impl Books {
             }
             let purse = books.purse(*day);
             purse.settle(*session, *spent, *released, *estimated, *last);
-            if *last && !session_book.open {
-                purse.fold(*session);
-            }
         }
         Ok(())
     }
@@ -351,7 +348,12 @@ impl Books {
     fn forget(&mut self, session: SessionId) -> Result<(), Corrupt> {
         match self.sessions.get(&session) {
             Some(book) if book.open => Err(Corrupt::Overflow("open sessions")),
-            Some(_) => {
+            Some(book) => {
+                for agent in &book.agents {
+                    if let Some(books) = self.agents.get_mut(agent) {
+                        Arc::make_mut(books).fold(session);
+                    }
+                }
                 self.sessions.remove(&session);
                 Ok(())
             }

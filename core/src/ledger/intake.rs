@@ -12,6 +12,7 @@ use crate::quota::{
 };
 use crate::rate::drift_over;
 use crate::time::Wall;
+use crate::usage::UsageTotals;
 
 impl Ledger {
     pub(super) fn hello(&mut self, stream: u64, hello: &Hello, now: LedgerTime) {
@@ -360,7 +361,8 @@ impl Ledger {
                 .and_then(|books| books.purses.get(&told.day)?.parts.get(&session))
                 .copied()
                 .unwrap_or_default();
-            if told.spent <= known.spent && told.released <= known.released {
+            let is_old = told.spent <= known.spent && told.released <= known.released;
+            if is_old || known.last {
                 continue;
             }
             let settled = self.note(
@@ -408,11 +410,13 @@ impl Ledger {
             .agents
             .get(agent)
             .and_then(|books| books.purses.get(day)?.parts.get(session))
-            .copied();
-        // One that was summed up already is not taken in again.
-        let Some(part) = part.filter(|part| *spent > part.spent || *last) else {
+            .copied()
+            .unwrap_or_default();
+        let is_new = *spent > part.spent || *last;
+        if part.last || !is_new {
             return;
-        };
+        }
+        self.agree_terms(agent, now);
         let settled = self.note(
             Entry::Settled {
                 session: *session,
@@ -443,7 +447,8 @@ impl Ledger {
             return;
         };
         let key = (agent.clone(), model.clone(), *day);
-        if book.usage.get(&key).is_some_and(|seen| seen == totals) {
+        let seen = book.usage.get(&key).copied().unwrap_or_default();
+        if totals.since(&seen) == UsageTotals::default() {
             return;
         }
         let booked = match day {

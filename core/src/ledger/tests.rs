@@ -2,6 +2,7 @@
 
 mod budgets;
 mod changes;
+mod late;
 mod limits;
 mod sessions;
 mod waiting;
@@ -219,7 +220,7 @@ impl World {
                 }
                 SessionEffect::Repeat => {
                     for agent in self.proxies[index].agents.values_mut() {
-                        agent.repeat();
+                        agent.repeat(&link);
                     }
                 }
                 SessionEffect::Deliver(update) => {

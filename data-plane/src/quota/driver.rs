@@ -252,8 +252,7 @@ impl Driver {
             if gate.is_used() {
                 gate.act(|state, link, now| {
                     state.look(true, now);
-                    state.agent.follow(link);
-                    state.agent.repeat();
+                    state.agent.repeat(link);
                 });
             }
         }

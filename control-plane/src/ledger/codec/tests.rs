@@ -255,10 +255,10 @@ prop_compose! {
 prop_compose! {
     fn purse()(
         (closed, adjusted) in (usd(), any::<i64>()),
-        parts in btree_map(session(), (usd(), usd(), usd(), any::<bool>()), 0..3),
+        parts in btree_map(session(), (usd(), usd(), usd(), any::<(bool, bool)>()), 0..3),
     ) -> Purse {
-        let part = |(granted, spent, released, estimated)| {
-            Part { granted, spent, released, estimated }
+        let part = |(granted, spent, released, (estimated, last))| {
+            Part { granted, spent, released, estimated, last }
         };
         let parts = parts.into_iter().map(|(session, it)| (session, part(it))).collect();
         Purse { closed, adjusted, parts }

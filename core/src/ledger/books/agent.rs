@@ -142,6 +142,13 @@ impl AgentBooks {
         self.slots_held.remove(&session);
     }
 
+    /// Sums up what a session that is forgotten has spent.
+    pub(super) fn fold(&mut self, session: SessionId) {
+        for purse in self.purses.values_mut() {
+            purse.fold(session);
+        }
+    }
+
     pub(super) fn archive(&mut self, before: Day) {
         self.purses.retain(|day, _| *day >= before);
         self.alerts.retain(|(period, _, _)| match period {

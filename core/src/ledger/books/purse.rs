@@ -8,7 +8,7 @@ use crate::units::NanoUsd;
 /// What was spent and set aside on one day.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Purse {
-    /// Spent by sessions of which nothing more will come.
+    /// Spent by sessions that were settled and forgotten.
     pub closed: NanoUsd,
     /// Corrections, in nano-dollars.
     pub adjusted: i64,
@@ -27,6 +27,8 @@ pub struct Part {
     pub released: NanoUsd,
     /// Part of the spend is the worst case of calls whose end nobody saw.
     pub estimated: bool,
+    /// Nothing more will come.
+    pub last: bool,
 }
 
 impl Part {
@@ -64,7 +66,8 @@ impl Purse {
             })
     }
 
-    /// Takes a report in: sums only grow, so that an old report changes nothing.
+    /// Takes a report in: sums only grow, so that an old report changes nothing. One that comes after
+    /// the last one changes nothing either.
     pub(super) fn settle(
         &mut self,
         session: SessionId,
@@ -74,18 +77,24 @@ impl Purse {
         last: bool,
     ) {
         let part = self.part(session);
+        if part.last {
+            return;
+        }
         part.spent = part.spent.max(spent);
         part.released = part.released.max(released);
         part.estimated |= estimated;
+        part.last = last;
         if last {
             let rest = part.granted.saturating_sub(part.spent);
             part.released = part.released.max(rest);
         }
     }
 
-    /// Sums a session up of which nothing more will come.
+    /// Sums a session up that is forgotten; what it never settled stays.
     pub(super) fn fold(&mut self, session: SessionId) {
-        if let Some(part) = self.parts.remove(&session) {
+        if self.parts.get(&session).is_some_and(|part| part.last)
+            && let Some(part) = self.parts.remove(&session)
+        {
             self.closed = self.closed.saturating_add(part.spent);
         }
     }

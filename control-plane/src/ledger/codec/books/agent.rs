@@ -71,6 +71,8 @@ struct StoredPart {
     released: u64,
     #[prost(bool, tag = "5")]
     estimated: bool,
+    #[prost(bool, tag = "6")]
+    last: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -213,6 +215,7 @@ fn store_purse(day: u32, purse: &Purse) -> StoredPurse {
             spent,
             released,
             estimated,
+            last,
         } = part;
         StoredPart {
             session: session.store(),
@@ -220,6 +223,7 @@ fn store_purse(day: u32, purse: &Purse) -> StoredPurse {
             spent: spent.store(),
             released: released.store(),
             estimated: *estimated,
+            last: *last,
         }
     });
     StoredPurse {
@@ -244,12 +248,14 @@ fn load_purse(stored: StoredPurse) -> Result<Purse, InvalidStored> {
             spent,
             released,
             estimated,
+            last,
         } = stored;
         let part = Part {
             granted: load(granted, "granted")?,
             spent: load(spent, "spent")?,
             released: load(released, "released")?,
             estimated,
+            last,
         };
         Ok((load(session, "session")?, part))
     });

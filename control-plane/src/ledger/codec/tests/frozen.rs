@@ -197,6 +197,7 @@ fn some_books() -> Books {
         spent: money(4),
         released: money(1),
         estimated: true,
+        last: false,
     };
     let purse = Purse {
         closed: money(5),
