@@ -188,6 +188,11 @@ impl Oracle {
         *sums = sums.plus(totals);
     }
 
+    /// Nothing is left of what a process did.
+    pub fn forgot(&mut self, incarnation: u64) {
+        self.died.insert(incarnation, true);
+    }
+
     /// A process was killed.
     pub fn died(&mut self, incarnation: u64, amnesia: bool) {
         self.stats.kills += 1;

@@ -33,6 +33,8 @@ pub struct Proxy {
     pub paused: Nanos,
     /// What the last process left behind.
     pub journal: Journal,
+    /// The processes that the journal may be of.
+    pub ancestors: Vec<u64>,
 }
 
 /// One start of a proxy.
@@ -231,7 +233,7 @@ impl Process {
                 agents.push(seat.agent.report(now));
             }
         }
-        past.extend(self.journal.untold(number));
+        past.extend(self.journal.untold(number, now));
         if agents.is_empty() && past.is_empty() && !forced {
             return;
         }
@@ -256,9 +258,8 @@ impl Process {
                 SessionEffect::Repeat => {
                     let link = self.session.link();
                     for seat in &mut self.agents {
-                        seat.agent.follow(&link);
+                        seat.agent.repeat(&link);
                         seat.session = link.session.or(seat.session);
-                        seat.agent.repeat();
                     }
                     self.journal.repeat();
                 }

@@ -86,6 +86,7 @@ impl World {
                 paused_until: 0,
                 paused: 0,
                 journal: Journal::default(),
+                ancestors: Vec::new(),
             })
             .collect();
         let planes = (0..plan.planes).map(|number| Plane {

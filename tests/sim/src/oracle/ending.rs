@@ -1,5 +1,7 @@
 //! When all is quiet: the books come to the truth.
 
+use std::collections::BTreeMap;
+
 use agix_core::ledger::{AlertPeriod, Books, Purse};
 use agix_core::quota::{Day, Pool};
 use agix_core::usage::UsageTotals;
@@ -40,16 +42,20 @@ impl Oracle {
             let parts = purse.parts.values().map(|part| part.spent.as_nanos());
             let booked: u64 = purse.closed.as_nanos() + parts.sum::<u64>();
             let unsettled = books.money_of(purse).unsettled.as_nanos();
-            let forgotten: u64 = account
-                .by
-                .iter()
-                .filter(|(process, _)| self.died.get(process) == Some(&true))
-                .map(|(_, spent)| *spent)
-                .sum();
+            let amnesiac = |by: &BTreeMap<u64, u64>| -> u64 {
+                let forgot = |process: &u64| self.died.get(process) == Some(&true);
+                by.iter()
+                    .filter(|(process, _)| forgot(process))
+                    .map(|(_, spent)| *spent)
+                    .sum()
+            };
+            let forgotten = amnesiac(&account.by);
+            // Nothing was set aside for these, so nothing is left of them but what was reported.
+            let lost = amnesiac(&account.overrun_by) + account.unknown;
             let truth = account.spent;
             let most = truth + account.presumed;
+            let covered = booked + unsettled + lost;
             let least = truth.saturating_sub(forgotten + account.unknown);
-            let covered = booked + unsettled + account.unknown;
             if booked > most
                 || booked < least
                 || covered < truth

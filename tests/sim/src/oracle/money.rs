@@ -48,6 +48,8 @@ pub(super) struct Account {
     pub(super) debited: u64,
     /// Spent, by process.
     pub(super) by: BTreeMap<u64, u64>,
+    /// Of that, beyond what was set aside.
+    pub(super) overrun_by: BTreeMap<u64, u64>,
 }
 
 impl Booking {
@@ -83,6 +85,8 @@ impl Oracle {
         account.presumed += booking.presumed.as_nanos().saturating_sub(spent);
         account.unknown += booking.unknown.as_nanos();
         *account.by.entry(booking.incarnation).or_default() += spent;
+        let overrun = booking.overrun.as_nanos();
+        *account.overrun_by.entry(booking.incarnation).or_default() += overrun;
         if freed > reserved {
             self.breach("oracle", || {
                 format!("{booking:?} frees what was not set aside")
@@ -144,6 +148,7 @@ impl Account {
             credited: self.credited + other.credited,
             debited: self.debited + other.debited,
             by: BTreeMap::new(),
+            overrun_by: BTreeMap::new(),
         }
     }
 }

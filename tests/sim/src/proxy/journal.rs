@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 
 use agix_core::id::AgentName;
+use agix_core::limits::TELL_AGAIN;
 use agix_core::quota::{Day, PastReport, SessionId};
+use agix_core::time::Mono;
 use agix_core::units::NanoUsd;
 
 /// The journal.
@@ -14,6 +16,8 @@ pub struct Journal {
     pub rows: BTreeMap<(SessionId, AgentName, Day), Row>,
     /// Left behind by processes before: with the report that told it.
     pub past: Vec<(PastReport, Option<u64>)>,
+    /// When it was told last.
+    told: Mono,
 }
 
 /// Money of one session, agent and day.
@@ -49,10 +53,17 @@ impl Journal {
         Self {
             past: told.chain(own).collect(),
             rows: BTreeMap::new(),
+            told: Mono::default(),
         }
     }
 
-    pub(super) fn untold(&mut self, number: u64) -> Vec<PastReport> {
+    pub(super) fn untold(&mut self, number: u64, now: Mono) -> Vec<PastReport> {
+        if now.since(self.told) >= TELL_AGAIN {
+            self.repeat();
+        }
+        if self.past.iter().any(|(_, told)| told.is_none()) {
+            self.told = now;
+        }
         let untold = self.past.iter_mut().filter(|(_, told)| told.is_none());
         untold
             .map(|(past, told)| {
@@ -63,8 +74,7 @@ impl Journal {
     }
 
     pub(super) fn confirm(&mut self, number: u64) {
-        self.past
-            .retain(|(_, told)| told.is_none_or(|told| told > number));
+        self.past.retain(|(_, told)| *told != Some(number));
     }
 
     pub(super) fn repeat(&mut self) {

@@ -331,6 +331,12 @@ impl World {
         if !owned && self.plan.mix != Mix::Calm {
             self.elect(0);
         }
+        // What was lost within a stream is told again on another.
+        if self.plan.net.lost > 0 {
+            for proxy in 0..self.proxies.len() {
+                self.sever(proxy);
+            }
+        }
         self.queue.push(self.now + LINGER, Event::Hush);
     }
 

@@ -173,7 +173,14 @@ impl World {
             random: &mut self.random,
             acts: &mut acts,
         };
+        proxy.ancestors.push(process.incarnation);
         proxy.journal = process.die(amnesia, &mut scene);
+        if amnesia {
+            // With the journal goes what processes before this one left in it.
+            for ancestor in proxy.ancestors.drain(..) {
+                self.oracle.forgot(ancestor);
+            }
+        }
         self.restart(number);
     }
 
@@ -190,6 +197,7 @@ impl World {
         self.hang_up(number);
         let proxy = &mut self.proxies[number];
         if let Some(process) = proxy.process.take() {
+            proxy.ancestors.push(process.incarnation);
             proxy.journal = process.journal.left_behind();
         }
         self.restart(number);
