@@ -15,6 +15,7 @@
 mod agent;
 mod demand;
 mod denied;
+mod journal;
 mod money;
 mod parked;
 mod past;
@@ -26,6 +27,7 @@ mod ticket;
 mod updating;
 
 pub use agent::{Admission, Agent, Refused, Reservation, Rules};
+pub use journal::{Note, Noted};
 pub use parked::{Decided, Outcome, WaiterId};
 pub use session::{Fault, Link, Session, SessionEffect, SessionInput};
 pub use ticket::{Need, Reserved, Ticket};

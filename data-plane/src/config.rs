@@ -22,6 +22,8 @@ pub struct Config {
     pub control_plane: Option<String>,
     /// Where the last good policy is kept for a start without control plane.
     pub snapshot: Option<PathBuf>,
+    /// Where money under way is written down, for the next process to settle after a crash.
+    pub journal: Option<PathBuf>,
     /// The proxy's name in the fleet; absent: the host's name and the port.
     pub proxy_id: Option<ProxyId>,
     /// Worker threads; absent: one for each core.
@@ -40,6 +42,7 @@ impl Config {
             admin,
             control_plane: None,
             snapshot: None,
+            journal: None,
             proxy_id: None,
             workers: None,
             drain: DRAIN_TIME,

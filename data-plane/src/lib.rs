@@ -29,5 +29,6 @@ mod upstream;
 mod worker;
 
 pub use config::Config;
+pub use quota::JournalError;
 pub use running::{Running, StartError, start};
 pub use shared::{NoSink, UsageSink};

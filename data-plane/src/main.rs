@@ -34,6 +34,9 @@ struct Args {
     /// File for the last good policy, used when the control plane is away at the start
     #[arg(long, env = "AGIX_SNAPSHOT", value_name = "FILE")]
     snapshot: Option<PathBuf>,
+    /// File for what is spent and under way, so that the next start settles what a crash left open
+    #[arg(long, env = "AGIX_JOURNAL", value_name = "FILE")]
+    journal: Option<PathBuf>,
     /// Name in the fleet [default: host name and port]
     #[arg(long, env = "AGIX_PROXY_ID", value_name = "ID")]
     id: Option<ProxyId>,
@@ -95,6 +98,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config {
         control_plane: Some(args.control_plane),
         snapshot: args.snapshot,
+        journal: args.journal,
         proxy_id: args.id,
         workers: args.workers,
         drain: Duration::from_secs(args.drain_seconds),

@@ -16,6 +16,7 @@
 mod connection;
 mod driver;
 mod gate;
+mod journal;
 mod meter;
 mod need;
 mod registry;
@@ -33,6 +34,8 @@ use tokio::sync::mpsc;
 
 pub(crate) use driver::{DriverConfig, run};
 pub(crate) use gate::{Charge, Extension, Gate, Pass, Waiter};
+pub use journal::JournalError;
+pub(crate) use journal::{Journal, Left};
 pub(crate) use meter::{Meter, Room};
 pub(crate) use need::{Reservation, first_step, most, price};
 pub(crate) use registry::{Listed, Quota};
@@ -52,6 +55,8 @@ pub(crate) struct Hub {
     missed: AtomicBool,
     /// Whether the ledger was heard, or there is none.
     heard: AtomicBool,
+    /// Where money is written down, if the proxy keeps a journal.
+    journal: Option<Journal>,
     clock: Clock,
     metrics: QuotaMetrics,
 }

@@ -42,6 +42,9 @@ pub enum StartError {
     /// The threads could not be started.
     #[error("cannot start the worker threads")]
     Workers(#[source] std::io::Error),
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] quota::JournalError),
     /// TLS is not usable here.
     #[error("cannot call providers from here")]
     Client(#[from] upstream::ClientError),
@@ -77,8 +80,11 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let catalogue = tokio::task::spawn_blocking(Catalogue::bundled)
         .await
         .map_err(|error| StartError::Workers(std::io::Error::other(error)))?;
-    let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink));
+    let journal = config.journal.as_deref().map(quota::Journal::open);
+    let (journal, left) = journal.transpose()?.unzip();
+    let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink), journal);
     let shared = Arc::new(shared);
+    shared.quota.inherit(left.unwrap_or_default());
     let drain = CancellationToken::new();
     let stop = CancellationToken::new();
     let workers = config

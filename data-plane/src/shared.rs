@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::quota::{Gate, Quota};
+use crate::quota::{Gate, Journal, Quota};
 use crate::snapshot::Compiled;
 
 /// Takes the record of each finished request. Called on the request's own thread: it must not
@@ -48,10 +48,11 @@ impl Shared {
     pub(crate) fn new(
         catalogue: Catalogue,
         sink: Arc<dyn UsageSink>,
+        journal: Option<Journal>,
     ) -> (Self, mpsc::Receiver<Arc<Gate>>) {
         let clock = Clock::start();
         let metrics = Metrics::new();
-        let (quota, news) = Quota::new(clock, metrics.quota.clone());
+        let (quota, news) = Quota::new(clock, metrics.quota.clone(), journal);
         let shared = Self {
             compiled: ArcSwap::from_pointee(Compiled::empty()),
             catalogue,

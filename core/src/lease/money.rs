@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::demand::Demand;
+use super::journal::Noted;
 use super::ticket::Reserved;
 use crate::limits::{ESCROW_AHEAD, REPORT_PURSES};
 use crate::quota::{
@@ -35,6 +36,8 @@ pub(super) struct Purse {
     pub(super) confirmed: NanoUsd,
     /// Whether a report has said all this.
     pub(super) told: bool,
+    /// What of this was written down.
+    pub(super) noted: Noted,
 }
 
 impl Purse {

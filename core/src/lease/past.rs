@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::journal::{Note, Noted};
 use super::money::Purse;
 use crate::id::{AgentName, ModelName};
 use crate::quota::{Day, PastReport, SessionId, UsageReport};
@@ -12,6 +13,8 @@ use crate::usage::UsageTotals;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Past {
     purses: BTreeMap<(SessionId, Day), PastPurse>,
+    /// Settled since they were written down.
+    gone: Vec<(SessionId, Day)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,6 +25,10 @@ struct PastPurse {
     calls: u32,
     /// The report that told the present state.
     told: Option<u64>,
+    /// Part of it is the worst case of calls whose end nobody saw.
+    estimated: bool,
+    /// What of this was written down.
+    noted: Noted,
 }
 
 impl PastPurse {
@@ -39,8 +46,47 @@ impl Past {
             reserved: purse.reserved,
             calls: purse.calls,
             told: None,
+            estimated: false,
+            noted: purse.noted,
         };
         self.purses.insert((session, day), past);
+    }
+
+    /// Takes over what the process before had written down: what it had set aside may be spent.
+    pub(super) fn inherit(&mut self, session: SessionId, day: Day, noted: Noted) {
+        let past = PastPurse {
+            spent: noted.spent.saturating_add(noted.reserved),
+            estimated: !noted.reserved.is_zero(),
+            noted,
+            ..PastPurse::default()
+        };
+        self.purses.insert((session, day), past);
+    }
+
+    /// Hands over what changed since it was written down. What the process before left is written
+    /// down as it was found until it is settled.
+    pub(super) fn take_notes(&mut self, mut note: impl FnMut(Note)) {
+        for ((session, day), past) in &mut self.purses {
+            let money = Noted {
+                spent: past.spent,
+                reserved: past.reserved,
+            };
+            if past.noted != money && !past.estimated {
+                past.noted = money;
+                note(Note {
+                    session: *session,
+                    day: *day,
+                    money: Some(money),
+                });
+            }
+        }
+        for (session, day) in self.gone.drain(..) {
+            note(Note {
+                session,
+                day,
+                money: None,
+            });
+        }
     }
 
     pub(super) fn settle(
@@ -92,16 +138,20 @@ impl Past {
                     day: *day,
                     spent: past.spent,
                     last: past.is_over(),
-                    estimated: false,
+                    estimated: past.estimated,
                 }
             })
             .collect()
     }
 
     pub(super) fn confirm(&mut self, number: u64) {
-        self.purses.retain(|_, past| {
-            let known = past.told == Some(number);
-            !(known && past.is_over())
+        let gone = &mut self.gone;
+        self.purses.retain(|key, past| {
+            let is_settled = past.told == Some(number) && past.is_over();
+            if is_settled && past.noted != Noted::default() {
+                gone.push(*key);
+            }
+            !is_settled
         });
     }
 

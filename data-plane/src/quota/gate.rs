@@ -225,6 +225,10 @@ impl Gate {
         let now = self.hub.clock.mono();
         state.used = true;
         let outcome = act(&mut state, &link, now);
+        if let Some(journal) = &self.hub.journal {
+            let note = |note| journal.note(&self.name, &note);
+            state.agent.take_notes(note);
+        }
         self.announce(&mut state, now);
         outcome
     }

@@ -13,7 +13,7 @@ use agix_core::time::Mono;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
-use super::{Gate, Hub};
+use super::{Gate, Hub, Journal, Left};
 use crate::clock::Clock;
 use crate::metrics::QuotaMetrics;
 
@@ -42,13 +42,18 @@ pub(crate) struct Listed {
 
 impl Quota {
     /// No gates yet, and where the driver hears of news.
-    pub(crate) fn new(clock: Clock, metrics: QuotaMetrics) -> (Self, mpsc::Receiver<Arc<Gate>>) {
+    pub(crate) fn new(
+        clock: Clock,
+        metrics: QuotaMetrics,
+        journal: Option<Journal>,
+    ) -> (Self, mpsc::Receiver<Arc<Gate>>) {
         let (news, heard) = mpsc::channel(AGENT_NEWS);
         let hub = Arc::new(Hub {
             link: ArcSwap::from_pointee(Link::default()),
             news,
             missed: AtomicBool::new(false),
             heard: AtomicBool::new(false),
+            journal,
             clock,
             metrics,
         });
@@ -64,6 +69,22 @@ impl Quota {
             hub,
         };
         (quota, heard)
+    }
+
+    /// Takes over what the process before left open.
+    pub(crate) fn inherit(&self, left: Vec<Left>) {
+        if !left.is_empty() {
+            let entries = left.len();
+            tracing::info!(
+                entries,
+                "the journal tells what the process before left open"
+            );
+        }
+        for one in left {
+            self.listed(&one.agent).act(|state, _, _| {
+                state.agent.inherit(one.session, one.day, one.noted);
+            });
+        }
     }
 
     /// Whether requests of agents with limits can be decided: a proxy that has just started waits for

@@ -166,7 +166,9 @@ fn explain_proxy(error: ProxyError, args: &DevArgs) -> Failure {
             cannot_listen(error, "--listen", address)
         }
         ProxyError::Listen { address, .. } => cannot_listen(error, "--admin", address),
-        ProxyError::Workers(_) | ProxyError::Client(_) => Failure::new(Exit::Failed, error),
+        ProxyError::Workers(_) | ProxyError::Client(_) | ProxyError::Journal(_) => {
+            Failure::new(Exit::Failed, error)
+        }
     }
 }
 
