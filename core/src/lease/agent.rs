@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::denied::Denied;
+use super::denied::{Denials, Denied};
 use super::money::Money;
 use super::parked::{Parked, WaiterId, Wish};
 use super::past::{Past, UsageBook};
@@ -94,7 +94,7 @@ pub struct Agent {
     pub(super) usage: UsageBook,
     pub(super) parked: VecDeque<Parked>,
     pub(super) waiters: u64,
-    pub(super) denied: Option<Denied>,
+    pub(super) denied: Denials,
     pub(super) recall_seen: u64,
     pub(super) pressed_until: Mono,
     pub(super) reported: Option<Mono>,
@@ -125,7 +125,7 @@ impl Agent {
             usage: UsageBook::default(),
             parked: VecDeque::new(),
             waiters: 0,
-            denied: None,
+            denied: Denials::default(),
             recall_seen: 0,
             pressed_until: Mono::default(),
             reported: None,
@@ -146,7 +146,7 @@ impl Agent {
     pub fn set_rules(&mut self, rules: Rules) {
         if self.rules != rules {
             self.rules = rules;
-            self.denied = None;
+            self.denied = Denials::default();
             self.money.standing = None;
             self.urgent |= !self.parked.is_empty();
         }
@@ -233,6 +233,7 @@ impl Agent {
     /// A waiting request is no more.
     pub fn cancel(&mut self, waiter: WaiterId) {
         self.parked.retain(|parked| parked.id != waiter);
+        self.dirty = true;
     }
 
     /// How the agent stands in the fleet, with what was spent here since.
@@ -278,7 +279,7 @@ impl Agent {
         self.tokens.begin();
         self.slots.begin();
         self.money.today = None;
-        self.denied = None;
+        self.denied = Denials::default();
         self.recall_seen = 0;
         self.dirty = true;
         self.urgent |= !self.parked.is_empty();
@@ -370,17 +371,15 @@ impl Agent {
 
     /// Why it is known without asking that a wish cannot be met.
     pub(super) fn known_refusal(&mut self, wish: Wish, now: Mono) -> Option<Refused> {
-        if let (Wish::Begin(need), Some(denied)) = (wish, &mut self.denied)
-            && now < denied.again
-        {
-            let lacks = match denied.limit {
-                Limit::RequestsPerMinute | Limit::RequestsPerHour => self.requests.idle() == 0,
-                Limit::TokensPerMinute => {
-                    need.tokens >= denied.tokens && self.tokens.idle() < need.tokens
-                }
-                Limit::Concurrent => self.slots.idle() == 0,
-            };
-            if lacks {
+        if let Wish::Begin(need) = wish {
+            let (requests, tokens) = (self.requests.idle(), self.tokens.idle());
+            let slots = self.slots.idle();
+            let denied = self.denied.longest(now, |denied| match denied.limit {
+                Limit::RequestsPerMinute | Limit::RequestsPerHour => requests == 0,
+                Limit::TokensPerMinute => need.tokens >= denied.tokens && tokens < need.tokens,
+                Limit::Concurrent => slots == 0,
+            });
+            if let Some(denied) = denied {
                 return Some(denied.refuse(now));
             }
         }
@@ -410,14 +409,8 @@ impl Agent {
 
     pub(super) fn deny(&mut self, denial: &Denial, now: Mono) {
         let tokens = self.parked.iter().map(|it| it.wish.tokens()).min();
-        self.denied = Some(Denied::new(denial, tokens.unwrap_or(0), now));
-    }
-
-    /// Whether a denial still holds.
-    pub(super) fn is_denied(&self, now: Mono) -> bool {
         self.denied
-            .as_ref()
-            .is_some_and(|denied| now < denied.again)
+            .put(Denied::new(denial, tokens.unwrap_or(0), now));
     }
 
     pub(super) fn is_pressed(&self, now: Mono) -> bool {

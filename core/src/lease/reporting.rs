@@ -211,15 +211,14 @@ impl Agent {
     fn is_short(&mut self, now: Mono) -> bool {
         let terms = &self.rules.terms;
         let short = |idle: u64, want: u64| want > 0 && idle < want.div_ceil(2);
-        let denied = self.is_denied(now);
         let requests = terms.counts_requests()
-            && !denied
+            && !self.denied.of_requests(now)
             && short(
                 self.requests.idle(),
                 self.requests.foreseen(HOLD_AHEAD, now),
             );
         let tokens = terms.tokens_per_minute.is_some()
-            && !denied
+            && !self.denied.of_tokens(now)
             && short(self.tokens.idle(), self.tokens.foreseen(HOLD_AHEAD, now));
         let money = terms.has_budget() && !terms.soft && !self.is_pressed(now) && {
             let want = self.money.foreseen(now);

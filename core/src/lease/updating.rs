@@ -78,10 +78,13 @@ impl Agent {
         let waiting: Vec<Parked> = self.parked.drain(..).collect();
         for parked in waiting {
             match self.overdue(&parked, link, now) {
-                Some(refused) => decided.push(Decided {
-                    waiter: parked.id,
-                    outcome: Outcome::Refused(refused),
-                }),
+                Some(refused) => {
+                    self.dirty = true;
+                    decided.push(Decided {
+                        waiter: parked.id,
+                        outcome: Outcome::Refused(refused),
+                    });
+                }
                 None => self.parked.push_back(parked),
             }
         }
@@ -103,6 +106,8 @@ impl Agent {
             };
             let refusal = || self.known_refusal(parked.wish, now).map(Outcome::Refused);
             if let Some(outcome) = outcome.or_else(refusal) {
+                // The ledger takes it for waiting until it hears otherwise.
+                self.dirty = true;
                 decided.push(Decided {
                     waiter: parked.id,
                     outcome,

@@ -8,7 +8,7 @@ use crate::id::AgentName;
 use crate::ledger::{AgentBooks, Ledger, LedgerTime};
 use crate::limits::{DENIAL_RELEASES, HELD_ELSEWHERE, LEASE, PUSH_INTERVAL};
 use crate::quota::{Denial, Limit, Pool, SessionId, Window};
-use crate::rate::{Cooling, release_of};
+use crate::rate::{Cooling, drift_over, release_of};
 
 impl Ledger {
     /// Refuses those whose waiting requests got nothing, unless it is about to change.
@@ -53,7 +53,7 @@ impl Ledger {
             let nth = wanted.saturating_add(offset).saturating_add(place);
             let at = release(books, pool, nth, held_until, now);
             claims.promise(pool, at);
-            releases.push(at.since(now));
+            releases.push(promised(at.since(now)));
         }
         let (limit, allows) = binding(books, pool);
         let denial = Denial {
@@ -85,6 +85,11 @@ impl Ledger {
             Some(_) | None => now.after(HELD_ELSEWHERE),
         }
     }
+}
+
+/// A wait as it is told: whoever waits so long by another clock comes after the release.
+fn promised(wait: Duration) -> Duration {
+    wait.saturating_add(drift_over(wait).saturating_mul(2))
 }
 
 /// The limit that has least left.

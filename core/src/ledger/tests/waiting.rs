@@ -162,3 +162,60 @@ fn parts_of_money_that_serve_nobody_are_brought_together() {
         .count();
     assert_eq!(begun, 2, "sixteen cents are two times seven");
 }
+
+#[test]
+fn of_limits_that_are_used_up_together_each_is_heard() {
+    let mut world = World::new(1);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.requests_per_minute = Some(1);
+            terms.max_concurrent = Some(1);
+        }),
+    );
+    let ticket = world.ask(0, "a", Need::default()).unwrap();
+    let now = world.mono();
+    world.agent(0, "a").finish(ticket, 0, now);
+    let (link, now) = (world.link(0), world.mono());
+    for _ in 0..3 {
+        let admission = world.agent(0, "a").admit(Need::default(), &link, now);
+        assert!(matches!(admission, Admission::Parked(_)), "{admission:?}");
+    }
+    world.pass(Duration::from_millis(500));
+    assert_eq!(world.agent(0, "a").waiting(), 0);
+    for outcome in world.decided.values() {
+        let Outcome::Refused(Refused::Limit { limit, .. }) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(*limit, Limit::RequestsPerMinute);
+    }
+}
+
+#[test]
+fn a_permit_kept_by_one_who_was_refused_for_money_is_called_back() {
+    let mut world = World::new(2);
+    world.limit(
+        "a",
+        &terms(|terms| {
+            terms.requests_per_minute = Some(1);
+            terms.daily = Some(usd(1_000));
+        }),
+    );
+    assert!(world.ask(0, "a", money(1_001)).is_err());
+    world.pass(Duration::from_secs(1));
+    assert!(world.ask(1, "a", money(1)).is_ok());
+}
+
+#[test]
+fn whoever_waits_as_told_by_another_clock_comes_after_the_release() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_hour = Some(1)));
+    world.begin(0, "a");
+    let Refused::Limit { retry_after, .. } = world.ask(0, "a", Need::default()).unwrap_err() else {
+        panic!("one an hour is all there is");
+    };
+    // An hour, what the window allows two clocks to be apart, and the same again.
+    let longest = Duration::from_millis(3_600_000 + 3_600 * 4);
+    assert!(retry_after > Duration::from_millis(3_600_000 + 3_600 * 3 / 2));
+    assert!(retry_after < longest);
+}
