@@ -63,6 +63,8 @@ impl Awake {
             while !stopped.is_cancelled() {
                 // The runtime looks for events each time, and never waits for them.
                 tokio::task::yield_now().await;
+                // Who shares the core would not run at all if the bench goes before everything else.
+                std::thread::yield_now();
             }
         });
         Ok(Self {

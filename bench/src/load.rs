@@ -1,8 +1,10 @@
 //! The load generator: closed loops over kept-alive connections. A connection sends its next
 //! request when the answer to the last one is complete.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -12,6 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::clock;
 use crate::http1::{self, Frame, FrameError};
+use crate::request::Named;
 
 /// Part of an unexpected answer that is shown, in bytes.
 const SHOWN_BYTES: usize = 600;
@@ -110,6 +113,34 @@ pub(crate) async fn saturate(
     let loops = opened
         .into_iter()
         .map(|connection| repeat(connection, address, request, start + span));
+    let answers = try_join_all(loops).await?.into_iter().sum();
+    Ok(Done {
+        answers,
+        elapsed: clock::now() - start,
+    })
+}
+
+/// Sends requests in the names of all these numbers over `connections` connections at once.
+pub(crate) async fn names(
+    address: SocketAddr,
+    numbers: Range<u32>,
+    connections: usize,
+) -> Result<Done, LoadError> {
+    let opened = (0..connections).map(|_| Connection::open(address));
+    let opened = try_join_all(opened).await?;
+    let left = RefCell::new(numbers);
+    let start = clock::now();
+    let loops = opened.into_iter().map(async |mut connection| {
+        let mut requests = Named::new();
+        let mut answers = 0_u32;
+        loop {
+            let Some(number) = left.borrow_mut().next() else {
+                return Ok(answers);
+            };
+            connection.exchange(address, requests.name(number)).await?;
+            answers += 1;
+        }
+    });
     let answers = try_join_all(loops).await?.into_iter().sum();
     Ok(Done {
         answers,

@@ -38,10 +38,10 @@ const QUIET_PERCENT: f64 = 5.0;
 #[derive(Debug, Parser)]
 #[command(name = "agix-bench", version)]
 struct Args {
-    /// What to measure [default: all]
+    /// What to measure [default: all but names]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "MEASURE")]
     measure: Vec<Measure>,
-    /// Between load and provider [default: all that are installed]
+    /// Between load and provider [default: all that are installed, but agix-governed]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "TARGET")]
     target: Vec<Kind>,
     /// Rounds of each measurement
@@ -56,6 +56,9 @@ struct Args {
     /// Events of a stream under load
     #[arg(long, default_value_t = 100)]
     events: usize,
+    /// Names of agents that no policy names, for `--measure names`
+    #[arg(long, default_value_t = 1_000_000)]
+    names: u32,
     /// Core of the process measured
     #[arg(long, global = true, default_value_t = 0, value_name = "CORE")]
     proxy_core: Core,
@@ -115,12 +118,13 @@ fn bench(args: Args) -> Result<(), Box<dyn Error>> {
         seconds: args.seconds,
         connections: args.connections,
         events: args.events,
+        names: args.names,
         proxy_core: args.proxy_core,
         load_core: args.load_core,
     };
     warn_of_other_work();
-    let measures = chosen(args.measure);
-    let mut kinds = chosen(args.target);
+    let measures = chosen(args.measure, Measure::is_usual);
+    let mut kinds = chosen(args.target, Kind::is_usual);
     kinds.retain(|kind| {
         let installed = kind.is_installed();
         if !installed {
@@ -215,10 +219,11 @@ fn with_causes(mut error: &dyn Error) -> String {
     text
 }
 
-/// What was asked for, or all there is.
-fn chosen<T: clap::ValueEnum + Clone>(asked: Vec<T>) -> Vec<T> {
+/// What was asked for, or what is usual.
+fn chosen<T: clap::ValueEnum + Copy>(asked: Vec<T>, is_usual: fn(T) -> bool) -> Vec<T> {
     if asked.is_empty() {
-        T::value_variants().to_vec()
+        let all = T::value_variants().iter();
+        all.copied().filter(|one| is_usual(*one)).collect()
     } else {
         asked
     }

@@ -5,12 +5,20 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::clock;
+
 /// What one tick of /proc/PID/stat is: USER_HZ, 100 on every Linux.
 const TICK: Duration = Duration::from_millis(10);
+
+/// Time a process has to be ready.
+const START_TIME: Duration = Duration::from_secs(15);
+/// Pause between two looks at it.
+const START_PAUSE: Duration = Duration::from_millis(50);
 
 /// A core, by the system's number.
 pub(crate) type Core = u32;
@@ -205,6 +213,17 @@ pub(crate) fn run(program: &Path, arguments: &[&str]) -> Result<(), ProcessError
         program: shown,
         said,
     })
+}
+
+/// Runs a command until it does not fail, for some time: what it needs may just be starting.
+pub(crate) fn run_when_ready(program: &Path, arguments: &[&str]) -> Result<(), ProcessError> {
+    let end = clock::now() + START_TIME;
+    loop {
+        match run(program, arguments) {
+            Err(_) if clock::now() < end => thread::sleep(START_PAUSE),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// A free port of the loopback interface, for programs that must be told one.

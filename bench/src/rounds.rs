@@ -17,6 +17,8 @@ use crate::target::{Kind, Place, Target};
 
 /// Events of a stream whose first byte is timed.
 const SHORT_STREAM: usize = 8;
+/// Load before memory is looked at.
+const WARM_UP: Duration = Duration::from_secs(1);
 /// Time a target has to give its first good answer.
 const START_TIME: Duration = Duration::from_secs(15);
 /// Pause between two looks at a target that starts.
@@ -33,6 +35,8 @@ pub(crate) enum Measure {
     FirstByte,
     /// Events a second of streams on many connections.
     Streams,
+    /// Memory after requests in many names.
+    Names,
 }
 
 impl Measure {
@@ -42,7 +46,13 @@ impl Measure {
             Self::Load => "plain answers, many connections",
             Self::FirstByte => "first byte of a stream",
             Self::Streams => "streams, many connections",
+            Self::Names => "many names",
         }
+    }
+
+    /// Whether it is made unless others are asked for.
+    pub(crate) fn is_usual(self) -> bool {
+        self != Self::Names
     }
 }
 
@@ -57,6 +67,8 @@ pub(crate) struct Settings {
     pub connections: usize,
     /// Events of a stream under load.
     pub events: usize,
+    /// Names of agents that no policy names.
+    pub names: u32,
     /// Core of the process measured.
     pub proxy_core: Core,
     /// Core of load and provider.
@@ -74,6 +86,19 @@ pub(crate) struct Load {
     pub busy: Option<f64>,
 }
 
+/// What requests in many names did.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Names {
+    /// Resident memory before, in KiB.
+    pub before_kib: u32,
+    /// After a tenth of them.
+    pub tenth_kib: u32,
+    /// After all.
+    pub after_kib: u32,
+    /// Answers a second.
+    pub per_second: f64,
+}
+
 /// All rounds of one target.
 #[derive(Debug, Serialize)]
 pub(crate) struct Measured {
@@ -87,6 +112,8 @@ pub(crate) struct Measured {
     pub first_byte: Vec<Percentiles>,
     /// Events under load.
     pub streams: Vec<Load>,
+    /// Requests in many names; none for the provider itself.
+    pub names: Option<Names>,
     /// Resident memory before the first measurement, in KiB.
     pub resident_start_kib: Option<u32>,
     /// Resident memory after the last measurement, in KiB.
@@ -145,14 +172,15 @@ pub(crate) async fn run(
     for measure in measures {
         let _awake = match measure {
             Measure::Latency | Measure::FirstByte => Some(Awake::start(settings.proxy_core)?),
-            Measure::Load | Measure::Streams => None,
+            Measure::Load | Measure::Streams | Measure::Names => None,
         };
-        for round in 1..=settings.rounds {
-            progress(&format!(
-                "{}, round {round} of {}",
-                measure.name(),
-                settings.rounds
-            ));
+        let rounds = match measure {
+            // A name is new only once.
+            Measure::Names => 1,
+            _ => settings.rounds,
+        };
+        for round in 1..=rounds {
+            progress(&format!("{}, round {round} of {rounds}", measure.name()));
             for (target, measured) in targets.iter().zip(&mut all) {
                 measured.round(*measure, target, settings).await?;
             }
@@ -176,6 +204,7 @@ impl Measured {
             load: Vec::new(),
             first_byte: Vec::new(),
             streams: Vec::new(),
+            names: None,
             resident_start_kib,
             resident_end_kib: None,
         }
@@ -190,25 +219,28 @@ impl Measured {
         let span = Duration::from_secs_f64(settings.seconds);
         match measure {
             Measure::Latency => {
-                let samples = load::sample(target.address, &request::plain(), span).await?;
+                let samples =
+                    load::sample(target.address, &request::plain(target.agent), span).await?;
                 let times = samples.iter().map(|answered| answered.complete).collect();
                 self.latency.extend(stats::percentiles(times));
             }
             Measure::FirstByte => {
-                let request = request::stream(SHORT_STREAM);
+                let request = request::stream(target.agent, SHORT_STREAM);
                 let samples = load::sample(target.address, &request, span).await?;
                 let times = samples.iter().map(|answered| answered.first_byte).collect();
                 self.first_byte.extend(stats::percentiles(times));
             }
             Measure::Load => {
+                let request = request::plain(target.agent);
                 self.load
-                    .push(under_load(target, &request::plain(), 1, settings, span).await?);
+                    .push(under_load(target, &request, 1, settings, span).await?);
             }
             Measure::Streams => {
-                let request = request::stream(settings.events);
+                let request = request::stream(target.agent, settings.events);
                 let load = under_load(target, &request, settings.events, settings, span).await?;
                 self.streams.push(load);
             }
+            Measure::Names => self.names = in_many_names(target, settings).await?,
         }
         Ok(())
     }
@@ -241,12 +273,33 @@ async fn under_load(
     })
 }
 
+/// Requests each in another name; nothing of the provider itself.
+async fn in_many_names(target: &Target, settings: &Settings) -> Result<Option<Names>, RoundError> {
+    let Some(process) = &target.process else {
+        return Ok(None);
+    };
+    let (address, connections) = (target.address, settings.connections);
+    // Connections have their buffers before it counts.
+    load::saturate(address, &request::plain(target.agent), connections, WARM_UP).await?;
+    let before_kib = process.resident_kib()?;
+    let tenth = settings.names / 10;
+    load::names(address, 0..tenth, connections).await?;
+    let tenth_kib = process.resident_kib()?;
+    let done = load::names(address, tenth..settings.names, connections).await?;
+    Ok(Some(Names {
+        before_kib,
+        tenth_kib,
+        after_kib: process.resident_kib()?,
+        per_second: f64::from(done.answers) / done.elapsed.as_secs_f64(),
+    }))
+}
+
 /// Waits for the first good answer of a target that starts.
 async fn until_good(target: &mut Target, place: &Place<'_>) -> Result<(), RoundError> {
     let end = clock::now() + START_TIME;
     loop {
         target.check(place)?;
-        match load::once(target.address, &request::plain()).await {
+        match load::once(target.address, &request::plain(target.agent)).await {
             Ok(_) => return Ok(()),
             Err(source) if clock::now() > end => {
                 return Err(RoundError::NotReady {
@@ -265,11 +318,11 @@ async fn same_answers(target: &Target) -> Result<(), RoundError> {
         name: target.kind.name(),
         what,
     };
-    let plain = load::once(target.address, &request::plain()).await?;
+    let plain = load::once(target.address, &request::plain(target.agent)).await?;
     if memchr::memmem::find(&plain, b"\"total_tokens\":300").is_none() {
         return Err(different(String::from_utf8_lossy(&plain).into_owned()));
     }
-    let stream = load::once(target.address, &request::stream(SHORT_STREAM)).await?;
+    let stream = load::once(target.address, &request::stream(target.agent, SHORT_STREAM)).await?;
     let words = memchr::memmem::find_iter(&stream, b"\"content\":\"").count();
     if words != SHORT_STREAM || memchr::memmem::find(&stream, b"data: [DONE]").is_none() {
         return Err(different(String::from_utf8_lossy(&stream).into_owned()));

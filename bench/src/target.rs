@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::process::{Core, Process, ProcessError};
 
+/// An agent that no policy names.
+const AGENT: &str = "bench";
+
 /// A thing between the load and the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -21,6 +24,9 @@ pub(crate) enum Kind {
     Nginx,
     /// agix-proxy with a policy from a control plane.
     Agix,
+    /// The same, for an agent with limits and a budget.
+    #[serde(rename = "agix-governed")]
+    AgixGoverned,
 }
 
 /// A target that answers.
@@ -30,6 +36,8 @@ pub(crate) struct Target {
     pub kind: Kind,
     /// Where to send requests.
     pub address: SocketAddr,
+    /// In whose name.
+    pub agent: &'static str,
     /// The process measured; none for the provider itself.
     pub process: Option<Process>,
     /// Processes that must run beside it.
@@ -58,7 +66,13 @@ impl Kind {
             Self::Direct => "direct",
             Self::Nginx => "nginx",
             Self::Agix => "agix",
+            Self::AgixGoverned => "agix-governed",
         }
+    }
+
+    /// Whether it is measured unless others are asked for.
+    pub(crate) fn is_usual(self) -> bool {
+        self != Self::AgixGoverned
     }
 
     /// Whether the machine has the program.
@@ -72,11 +86,12 @@ impl Kind {
             Self::Direct => Ok(Target {
                 kind: self,
                 address: place.provider,
+                agent: AGENT,
                 process: None,
                 _beside: Vec::new(),
             }),
             Self::Nginx => nginx::start(place),
-            Self::Agix => agix::start(place),
+            Self::Agix | Self::AgixGoverned => agix::start(self, place),
         }
     }
 }

@@ -34,10 +34,6 @@ const AGENTS: usize = 2_000;
 const ASKERS: [usize; 3] = [1, 50, 200];
 /// Time in which nothing counts yet.
 const WARM_UP: Duration = Duration::from_millis(500);
-/// Time in which a control plane has to be there.
-const START_TIME: Duration = Duration::from_secs(15);
-/// Pause between two tries to reach it.
-const START_PAUSE: Duration = Duration::from_millis(50);
 /// Time in which an answer has to come.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -120,13 +116,7 @@ fn start(place: &Place<'_>, dir: &Path, store: &str) -> Result<(Process, String)
     fs::write(&policy, policy_text()?)?;
     let file = policy.display().to_string();
     let arguments = ["--endpoint", &endpoint, "apply", "--file", &file];
-    let end = clock::now() + START_TIME;
-    while let Err(error) = process::run(&place.programs.join("agixctl"), &arguments) {
-        if clock::now() > end {
-            return Err(error.into());
-        }
-        std::thread::sleep(START_PAUSE);
-    }
+    process::run_when_ready(&place.programs.join("agixctl"), &arguments)?;
     Ok((process, endpoint))
 }
 

@@ -2,10 +2,13 @@
 
 use std::fs;
 
-use super::{Kind, Place, Target};
-use crate::process::{Process, ProcessError, free_address, run};
+use super::{AGENT, Kind, Place, Target};
+use crate::process::{Process, ProcessError, free_address, run_when_ready};
 
-pub(super) fn start(place: &Place<'_>) -> Result<Target, ProcessError> {
+/// The agent that `governed.yaml` limits.
+const GOVERNED: &str = "governed";
+
+pub(super) fn start(kind: Kind, place: &Place<'_>) -> Result<Target, ProcessError> {
     let failed = |source| ProcessError::Start {
         program: "agix".to_owned(),
         source,
@@ -17,14 +20,21 @@ pub(super) fn start(place: &Place<'_>) -> Result<Target, ProcessError> {
         place.other,
         &place.programs.join("agix-control-plane"),
         &["--listen", &control.to_string(), "--store", "memory"],
-        &place.log("control-plane"),
+        &place.log(&format!("{}-control-plane", kind.name())),
     )?;
-    let policy = place.dir.join("policy.yaml");
-    let text = include_str!("policy.yaml").replace("{provider}", &place.provider.to_string());
+    let policy = place.dir.join(kind.name()).with_extension("yaml");
+    let mut text = include_str!("policy.yaml").replace("{provider}", &place.provider.to_string());
+    let agent = match kind {
+        Kind::AgixGoverned => {
+            text.push_str(include_str!("governed.yaml"));
+            GOVERNED
+        }
+        Kind::Direct | Kind::Nginx | Kind::Agix => AGENT,
+    };
     fs::write(&policy, text).map_err(failed)?;
     let file = policy.display().to_string();
     let arguments = ["--endpoint", &endpoint, "apply", "--file", &file];
-    run(&place.programs.join("agixctl"), &arguments)?;
+    run_when_ready(&place.programs.join("agixctl"), &arguments)?;
     let process = Process::start(
         "agix-proxy",
         place.core,
@@ -37,10 +47,11 @@ pub(super) fn start(place: &Place<'_>) -> Result<Target, ProcessError> {
             "--control-plane",
             &endpoint,
         ],
-        &place.log("agix"),
+        &place.log(kind.name()),
     )?;
     Ok(Target {
-        kind: Kind::Agix,
+        kind,
+        agent,
         address: listen,
         process: Some(process),
         _beside: vec![control_plane],

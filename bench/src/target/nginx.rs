@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Kind, Place, Target};
+use super::{AGENT, Kind, Place, Target};
 use crate::process::{Process, ProcessError, free_address};
 
 /// Where nginx may be.
@@ -41,6 +41,7 @@ pub(super) fn start(place: &Place<'_>) -> Result<Target, ProcessError> {
     )?;
     Ok(Target {
         kind: Kind::Nginx,
+        agent: AGENT,
         address,
         process: Some(process),
         _beside: Vec::new(),
