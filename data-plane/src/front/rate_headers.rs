@@ -4,6 +4,7 @@
 //! What is left is told only where it is known: nothing is left of the limit that refused. What the
 //! rest of the fleet uses meanwhile no proxy knows, and a guess would slow callers down for nothing.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use agix_core::policy::RateLimits;
@@ -12,6 +13,8 @@ use agix_core::units::{RequestLimit, TokenLimit};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// Room for what is said of four limits.
+const POLICY_BYTES: usize = 160;
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 const LIMIT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
 const LEFT_REQUESTS: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
@@ -29,16 +32,21 @@ pub(crate) fn announce(headers: &mut HeaderMap, limits: &RateLimits) {
     if let Some(tokens) = limits.tokens_per_minute {
         headers.insert(LIMIT_TOKENS, HeaderValue::from(tokens.get()));
     }
-    let policy: Vec<_> = quotas(limits)
-        .map(|(limit, quota)| format!("\"{}\";q={quota}{}", name(limit), unit(limit)))
-        .collect();
-    insert(headers, POLICY, &policy.join(", "));
+    // Every answer says this: one allocation, not one for each limit.
+    let mut policy = String::with_capacity(POLICY_BYTES);
+    for (limit, quota) in quotas(limits) {
+        let between = if policy.is_empty() { "" } else { ", " };
+        let (name, unit) = (name(limit), unit(limit));
+        // A string takes whatever is written.
+        write!(policy, "{between}\"{name}\";q={quota}{unit}").ok();
+    }
+    insert(headers, POLICY, policy);
 }
 
 /// Says that nothing is left of one limit, and for how long.
 pub(crate) fn exhausted(headers: &mut HeaderMap, limit: Limit, allows: u64, wait: Duration) {
     let state = format!("\"{}\";r=0;t={}", name(limit), whole_seconds(wait));
-    insert(headers, STATE, &state);
+    insert(headers, STATE, state);
     let (limit_header, left, reset) = match limit {
         Limit::RequestsPerMinute | Limit::RequestsPerHour => {
             (LIMIT_REQUESTS, LEFT_REQUESTS, RESET_REQUESTS)
@@ -48,7 +56,7 @@ pub(crate) fn exhausted(headers: &mut HeaderMap, limit: Limit, allows: u64, wait
     };
     headers.insert(limit_header, HeaderValue::from(allows));
     headers.insert(left, HeaderValue::from_static("0"));
-    insert(headers, reset, &shown(wait));
+    insert(headers, reset, shown(wait));
 }
 
 /// Whole seconds for `Retry-After`: rounded up, so that who waits that long has waited long enough,
@@ -116,10 +124,11 @@ fn shown(wait: Duration) -> String {
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text)
-        && !text.is_empty()
-    {
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: String) {
+    if text.is_empty() {
+        return;
+    }
+    if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
     }
 }
