@@ -13,3 +13,21 @@ fn the_same_seed_gives_the_same_run() {
         assert_ne!(first.fingerprint, run(8, Some(mix), false).fingerprint);
     }
 }
+
+/// All mixes of faults in turn; `sim --seeds` runs more.
+const SEEDS: std::ops::Range<u64> = 0..600;
+
+#[test]
+fn nothing_happens_that_must_not_whatever_fails() {
+    let mut begun = 0;
+    let mut breaches = Vec::new();
+    for seed in SEEDS {
+        let report = run(seed, None, false);
+        begun += report.stats.admitted;
+        if let Some(breach) = report.breaches.first() {
+            breaches.push(format!("sim --seed {seed} ({:?}): {breach:?}", report.mix));
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+    assert!(begun > 10_000, "the worlds are not idle: {begun}");
+}
