@@ -396,7 +396,7 @@ pub const IDLE_TIME: Duration = Duration::from_secs(1);
 pub const TELL_AGAIN: Duration = Duration::from_secs(2);
 /// Reports confirmed in one message.
 pub const CONFIRMED_REPORTS: usize = 4_096;
-/// Length of a proxy's journal at which it is written anew, in bytes.
-pub const JOURNAL_BYTES: u64 = 4 * 1024 * 1024;
-/// Entries of a proxy's journal; what is beyond stays unsettled after a crash.
-pub const JOURNAL_ENTRIES: usize = 16_384;
+/// Rows of a proxy's journal; what is beyond stays unsettled after a crash.
+pub const JOURNAL_ROWS: u32 = 65_536;
+/// Reports of a proxy whose confirmation is waited for.
+pub const REPORTS_AWAITED: usize = 1_024;

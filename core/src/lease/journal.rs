@@ -33,20 +33,13 @@ impl Agent {
     /// Hands over what changed since the last time.
     pub fn take_notes(&mut self, mut note: impl FnMut(Note)) {
         if let Some(session) = self.session {
-            for (day, purse) in &mut self.money.purses {
-                let money = Noted {
-                    spent: purse.spent,
-                    reserved: purse.reserved,
-                };
-                if purse.noted != money {
-                    purse.noted = money;
-                    note(Note {
-                        session,
-                        day: *day,
-                        money: Some(money),
-                    });
-                }
-            }
+            self.money.take_notes(|day, money| {
+                note(Note {
+                    session,
+                    day,
+                    money,
+                });
+            });
         }
         self.past.take_notes(note);
     }

@@ -37,7 +37,7 @@ pub(super) struct Purse {
     /// Whether a report has said all this.
     pub(super) told: bool,
     /// What of this was written down.
-    pub(super) noted: Noted,
+    pub(super) noted: Option<Noted>,
 }
 
 impl Purse {
@@ -181,6 +181,26 @@ impl Money {
         }
     }
 
+    /// Hands over what changed since it was written down. A day that is over and in the books whole
+    /// need not be known any more; of a day that is not, even what is held for nothing must be, to be
+    /// given back.
+    pub(super) fn take_notes(&mut self, mut note: impl FnMut(Day, Option<Noted>)) {
+        let today = self.today.map(|(day, _)| day);
+        for (day, purse) in &mut self.purses {
+            let is_over = today.is_some_and(|today| *day < today);
+            let money = Noted {
+                spent: purse.spent,
+                reserved: purse.reserved,
+            };
+            let holds = !(is_over && purse.told && purse.is_settled());
+            let money = holds.then_some(money);
+            if purse.noted != money {
+                purse.noted = money;
+                note(*day, money);
+            }
+        }
+    }
+
     pub(super) fn update(&mut self, update: &MoneyUpdate, now: Mono) {
         for told in &update.purses {
             let purse = self.purses.entry(told.day).or_default();
@@ -194,7 +214,8 @@ impl Money {
         // Its counts go on for as long as the session does: a call may be settled late.
         while self.purses.len() > REPORT_PURSES {
             let oldest = self.purses.first_entry();
-            match oldest.filter(|it| it.get().told && it.get().is_settled()) {
+            let is_done = |purse: &Purse| purse.told && purse.is_settled() && purse.noted.is_none();
+            match oldest.filter(|it| is_done(it.get())) {
                 Some(oldest) => drop(oldest.remove()),
                 None => break,
             }

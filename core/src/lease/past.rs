@@ -28,7 +28,7 @@ struct PastPurse {
     /// Part of it is the worst case of calls whose end nobody saw.
     estimated: bool,
     /// What of this was written down.
-    noted: Noted,
+    noted: Option<Noted>,
 }
 
 impl PastPurse {
@@ -57,7 +57,7 @@ impl Past {
         let past = PastPurse {
             spent: noted.spent.saturating_add(noted.reserved),
             estimated: !noted.reserved.is_zero(),
-            noted,
+            noted: Some(noted),
             ..PastPurse::default()
         };
         self.purses.insert((session, day), past);
@@ -67,16 +67,16 @@ impl Past {
     /// down as it was found until it is settled.
     pub(super) fn take_notes(&mut self, mut note: impl FnMut(Note)) {
         for ((session, day), past) in &mut self.purses {
-            let money = Noted {
+            let money = Some(Noted {
                 spent: past.spent,
                 reserved: past.reserved,
-            };
+            });
             if past.noted != money && !past.estimated {
                 past.noted = money;
                 note(Note {
                     session: *session,
                     day: *day,
-                    money: Some(money),
+                    money,
                 });
             }
         }
@@ -148,7 +148,7 @@ impl Past {
         let gone = &mut self.gone;
         self.purses.retain(|key, past| {
             let is_settled = past.told == Some(number) && past.is_over();
-            if is_settled && past.noted != Noted::default() {
+            if is_settled && past.noted.is_some() {
                 gone.push(*key);
             }
             !is_settled

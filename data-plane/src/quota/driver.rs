@@ -293,9 +293,6 @@ impl Driver {
         if let Stream::Open(connection) = std::mem::replace(&mut self.stream, Stream::None) {
             connection.hang_up().await;
         }
-        if let Some(journal) = &self.quota.hub.journal {
-            journal.clear();
-        }
     }
 }
 

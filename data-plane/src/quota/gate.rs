@@ -1,6 +1,7 @@
 //! The state of one agent behind its lock, and what a request holds of it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,16 +11,18 @@ use std::task::{Context, Poll};
 
 use agix_core::id::{AgentName, ModelName};
 use agix_core::lease::{
-    Admission, Agent, Decided, Link, Need, Outcome, Refused, Reservation, Rules, Ticket, WaiterId,
+    Admission, Agent, Decided, Link, Need, Note, Outcome, Refused, Reservation, Rules, Ticket,
+    WaiterId,
 };
 use agix_core::limits::PUSH_INTERVAL;
-use agix_core::quota::{AgentUpdate, SessionId, Standing};
+use agix_core::quota::{AgentUpdate, Day, SessionId, Standing};
 use agix_core::time::Mono;
 use agix_core::units::NanoUsd;
 use agix_core::usage::{Cost, Usage, UsageSource, UsageTotals};
 use tokio::sync::oneshot;
 
-use super::Hub;
+use super::journal::{Left, Row, Slot};
+use super::{Hub, Journal};
 
 /// One agent at this proxy.
 pub(crate) struct Gate {
@@ -44,6 +47,8 @@ pub(super) struct State {
     /// Whether the driver has said that it cannot report: the agent is to be looked at only for those
     /// who wait.
     unheard: bool,
+    /// Where its money stands in the journal.
+    places: BTreeMap<(SessionId, Day), Slot>,
     /// Whether the agent was ever used: only then has the ledger heard of it.
     used: bool,
 }
@@ -101,6 +106,7 @@ impl Gate {
                 looked: Mono::default(),
                 queued: false,
                 unheard: false,
+                places: BTreeMap::new(),
                 used: false,
             }),
             name,
@@ -217,7 +223,8 @@ impl Gate {
         self.lock().agent.standing()
     }
 
-    /// Does something with the state, and tells the driver if the ledger should hear of it.
+    /// Does something with the state, writes down what that does to its money, and tells the driver if
+    /// the ledger should hear of it.
     pub(super) fn act<T>(self: &Arc<Self>, act: impl FnOnce(&mut State, &Link, Mono) -> T) -> T {
         let mut state = self.lock();
         // Both are read under the lock: who comes later sees no older link.
@@ -226,8 +233,7 @@ impl Gate {
         state.used = true;
         let outcome = act(&mut state, &link, now);
         if let Some(journal) = &self.hub.journal {
-            let note = |note| journal.note(&self.name, &note);
-            state.agent.take_notes(note);
+            state.write_down(journal, &self.name);
         }
         self.announce(&mut state, now);
         outcome
@@ -238,6 +244,21 @@ impl Gate {
         self.act(|state, link, now| {
             let decided = state.agent.update(session, update, link, now);
             state.tell(decided, now);
+        });
+    }
+
+    /// Takes over what a process before left open. It stays written down as it was found until it is
+    /// settled.
+    pub(super) fn inherit(self: &Arc<Self>, left: &Left) {
+        let Row {
+            session,
+            day,
+            money,
+            ..
+        } = left.row;
+        self.act(|state, _, _| {
+            state.places.insert((session, day), left.slot);
+            state.agent.inherit(session, day, money);
         });
     }
 
@@ -309,6 +330,40 @@ impl State {
         self.due = None;
         self.looked = now;
         self.unheard = !heard;
+    }
+
+    /// Brings the journal up to date.
+    fn write_down(&mut self, journal: &Journal, name: &AgentName) {
+        let places = &mut self.places;
+        self.agent.take_notes(
+            |Note {
+                 session,
+                 day,
+                 money,
+             }| {
+                let key = (session, day);
+                let Some(money) = money else {
+                    if let Some(slot) = places.remove(&key) {
+                        journal.clear(slot);
+                    }
+                    return;
+                };
+                let slot = match places.entry(key) {
+                    Entry::Occupied(place) => *place.get(),
+                    Entry::Vacant(place) => match journal.place() {
+                        Some(slot) => *place.insert(slot),
+                        None => return,
+                    },
+                };
+                let row = Row {
+                    agent: name.clone(),
+                    session,
+                    day,
+                    money,
+                };
+                journal.note(slot, &row);
+            },
+        );
     }
 
     /// Gives those who wait here what has just become free.

@@ -1,303 +1,185 @@
-//! A file in which a proxy writes down what is spent and set aside, so that the next process on its
-//! host can settle what a crash left open.
+//! What calls may cost that are under way, in a file: after a crash the next process on this host
+//! tells the ledger what this one can tell no more.
 //!
 //! Rules this module keeps:
-//! - An entry is written before what it says is acted on: money is in the journal before the provider
-//!   is called. It is handed to the operating system and survives the process, not the machine.
-//! - One line is one state of one session, agent and day; the last line holds. A last line that broke
-//!   off was not acted on.
-//! - The file is locked while the process lives, so whoever opens it knows that the one before is
-//!   gone.
-//! - It is bounded, and written anew when it has become long.
+//! - Before a call is made, the file holds its reservation. Rows are written to the system, not to the
+//!   disk: they outlive the process, not the machine.
+//! - The file is bounded. A purse that finds no room in it is not lost, only unsettled until the end
+//!   of its period if the process dies.
+//! - A row that cannot be read is left out, and what it would have settled stays unsettled: nothing
+//!   is guessed.
+//! - One process has the file at a time.
 
-use std::collections::BTreeMap;
+mod row;
+
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use std::io;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use agix_core::id::AgentName;
-use agix_core::lease::{Note, Noted};
-use agix_core::limits::{JOURNAL_BYTES, JOURNAL_ENTRIES};
-use agix_core::quota::{Day, SessionId};
-use agix_core::units::NanoUsd;
+use agix_core::limits::JOURNAL_ROWS;
+
+pub(super) use self::row::Row;
+use self::row::{HEADER, ROW_BYTES};
 
 /// The journal of this process.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    pages: Mutex<Pages>,
-}
-
-/// What an entry is about.
-type Key = (SessionId, AgentName, Day);
-
-#[derive(Debug)]
-struct Pages {
     file: File,
-    path: PathBuf,
-    length: u64,
-    entries: BTreeMap<Key, Noted>,
-    /// Whether writing failed; it was said once.
-    is_broken: bool,
+    slots: Mutex<Slots>,
+    /// Whether it was said already that the journal does not work.
+    complained: AtomicBool,
 }
 
-/// What a process before this one left open.
-#[derive(Debug, Clone)]
+/// A place of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Slot(u32);
+
+#[derive(Debug, Default)]
+struct Slots {
+    free: Vec<Slot>,
+    /// Slots from here on were never used.
+    next: u32,
+}
+
+/// What a process before left behind, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Left {
-    pub(crate) session: SessionId,
-    pub(crate) agent: AgentName,
-    pub(crate) day: Day,
-    pub(crate) noted: Noted,
+    pub(super) row: Row,
+    pub(super) slot: Slot,
 }
 
-/// Why a journal cannot be used.
+/// Why there is no journal.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// The file cannot be opened or read.
-    #[error("the journal {} cannot be used", path.display())]
-    File {
-        /// Where it is.
+    /// The file cannot be used.
+    #[error("cannot use the journal {}", path.display())]
+    Unusable {
+        /// The file.
         path: PathBuf,
         /// Why.
         #[source]
         cause: io::Error,
     },
     /// Another process has it.
-    #[error("the journal {} belongs to a proxy that is running; give each proxy its own", .0.display())]
-    Taken(PathBuf),
+    #[error("the journal {} is in use: each proxy needs one of its own", .0.display())]
+    InUse(PathBuf),
+    /// It is another kind of file.
+    #[error("{} is no journal of agix; name another file, or remove it", .0.display())]
+    NotOurs(PathBuf),
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or begins one; says what the process before left open.
+    /// Opens the file, or makes it, and says what was left behind in it. Blocks.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<Left>), JournalError> {
-        let failed = |cause| JournalError::File {
+        let unusable = |cause| JournalError::Unusable {
             path: path.to_owned(),
             cause,
         };
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let mut file = options.open(path).map_err(failed)?;
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => JournalError::Taken(path.to_owned()),
-            TryLockError::Error(cause) => failed(cause),
-        })?;
-        let mut text = String::new();
-        let most = JOURNAL_BYTES.saturating_mul(2);
-        (&mut file)
-            .take(most)
-            .read_to_string(&mut text)
-            .map_err(failed)?;
-        let entries = read(&text);
-        let left = entries
-            .iter()
-            .map(|((session, agent, day), noted)| Left {
-                session: *session,
-                agent: agent.clone(),
-                day: *day,
-                noted: *noted,
-            })
-            .collect();
-        let mut pages = Pages {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path.to_owned())),
+            Err(TryLockError::Error(cause)) => return Err(unusable(cause)),
+        }
+        let content = read(&file).map_err(unusable)?;
+        if content.is_empty() {
+            file.write_all_at(&HEADER, 0).map_err(unusable)?;
+        } else if !content.starts_with(&HEADER) {
+            return Err(JournalError::NotOurs(path.to_owned()));
+        }
+        let rows = content.get(ROW_BYTES..).unwrap_or_default();
+        let (left, slots) = take_stock(rows);
+        let journal = Self {
             file,
-            path: path.to_owned(),
-            length: 0,
-            entries,
-            is_broken: false,
+            slots: Mutex::new(slots),
+            complained: AtomicBool::new(false),
         };
-        pages.write_anew().map_err(failed)?;
-        let pages = Mutex::new(pages);
-        Ok((Self { pages }, left))
+        Ok((journal, left))
     }
 
-    /// Writes an entry.
-    pub(crate) fn note(&self, agent: &AgentName, note: &Note) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = pages.note(agent, note)
-            && !std::mem::replace(&mut pages.is_broken, true)
-        {
-            tracing::error!(%error, path = %pages.path.display(),
-                "the journal cannot be written; what a crash leaves open stays unsettled");
+    /// A place for one more purse; none if the file is full.
+    pub(super) fn place(&self) -> Option<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.free.pop() {
+            return Some(slot);
         }
+        let slot = Slot(slots.next);
+        slots.next = slots
+            .next
+            .checked_add(1)
+            .filter(|next| *next <= JOURNAL_ROWS)?;
+        Some(slot)
     }
 
-    /// Everything is settled: the next process finds nothing.
-    pub(crate) fn clear(&self) {
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.entries.clear();
-        if let Err(error) = pages.write_anew() {
-            tracing::warn!(%error, "the journal cannot be cleared; the next proxy tells it again");
-        }
+    /// Writes how a purse stands now.
+    pub(super) fn note(&self, slot: Slot, row: &Row) {
+        self.write(slot, &row.encode());
     }
-}
 
-impl Pages {
-    fn note(&mut self, agent: &AgentName, note: &Note) -> io::Result<()> {
-        let key = (note.session, agent.clone(), note.day);
-        let line = line(&key, note.money.as_ref());
-        match note.money {
-            Some(money) => {
-                if self.entries.len() >= JOURNAL_ENTRIES && !self.entries.contains_key(&key) {
-                    return Err(io::Error::other("it has too many entries"));
-                }
-                self.entries.insert(key, money);
+    /// A purse is settled for good: its place is free.
+    pub(super) fn clear(&self, slot: Slot) {
+        self.write(slot, &[0; ROW_BYTES]);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.free.push(slot);
+    }
+
+    fn write(&self, Slot(slot): Slot, bytes: &[u8; ROW_BYTES]) {
+        let width = u64::try_from(ROW_BYTES).unwrap_or(u64::MAX);
+        let offset = u64::from(slot).saturating_add(1).saturating_mul(width);
+        let written = self.file.write_all_at(bytes, offset);
+        match written {
+            Ok(()) => self.complained.store(false, Ordering::Relaxed),
+            Err(error) if !self.complained.swap(true, Ordering::Relaxed) => {
+                tracing::error!(%error, "the journal cannot be written: a crash would leave money unsettled");
             }
-            None => drop(self.entries.remove(&key)),
-        }
-        if self.length >= JOURNAL_BYTES {
-            return self.write_anew();
-        }
-        self.file.write_all(line.as_bytes())?;
-        self.length = self.length.saturating_add(length(&line));
-        Ok(())
-    }
-
-    /// Writes what holds over what was written. A process that is killed meanwhile leaves the lines
-    /// of before behind the new ones, which say the same or less.
-    fn write_anew(&mut self) -> io::Result<()> {
-        let text: String = self
-            .entries
-            .iter()
-            .map(|(key, noted)| line(key, Some(noted)))
-            .collect();
-        let beside = self.path.with_extension("new");
-        std::fs::write(&beside, &text)?;
-        let mut file = OpenOptions::new().read(true).write(true).open(&beside)?;
-        // Nobody else opens it: the one of before is locked, and stays so until it is replaced.
-        file.try_lock().map_err(io::Error::from)?;
-        std::fs::rename(&beside, &self.path)?;
-        file.seek(io::SeekFrom::End(0))?;
-        self.file = file;
-        self.length = length(&text);
-        Ok(())
-    }
-}
-
-fn line((session, agent, day): &Key, noted: Option<&Noted>) -> String {
-    let (session, day) = (session.number(), day.number());
-    match noted {
-        Some(Noted { spent, reserved }) => {
-            let (spent, reserved) = (spent.as_nanos(), reserved.as_nanos());
-            format!("{session} {agent} {day} {spent} {reserved}\n")
-        }
-        None => format!("{session} {agent} {day} settled\n"),
-    }
-}
-
-/// The entries that hold.
-fn read(text: &str) -> BTreeMap<Key, Noted> {
-    let mut entries = BTreeMap::new();
-    for line in text.split_inclusive('\n') {
-        let Some((key, noted)) = line.strip_suffix('\n').and_then(parse) else {
-            tracing::warn!("a line of the journal is not whole and is left out");
-            continue;
-        };
-        match noted {
-            Some(noted) => drop(entries.insert(key, noted)),
-            None => drop(entries.remove(&key)),
-        }
-    }
-    entries
-}
-
-fn parse(line: &str) -> Option<(Key, Option<Noted>)> {
-    let mut words = line.split(' ');
-    let session = SessionId::new(words.next()?.parse().ok()?);
-    let agent = AgentName::new(words.next()?).ok()?;
-    let day = Day::from_number(words.next()?.parse().ok()?).ok()?;
-    let key = (session, agent, day);
-    match words.next()? {
-        "settled" => Some((key, None)),
-        spent => {
-            let spent = NanoUsd::from_nanos(spent.parse().ok()?);
-            let reserved = NanoUsd::from_nanos(words.next()?.parse().ok()?);
-            Some((key, Some(Noted { spent, reserved })))
+            Err(_said_already) => {}
         }
     }
 }
 
-fn length(text: &str) -> u64 {
-    u64::try_from(text.len()).unwrap_or(u64::MAX)
+/// The header and the rows there may be.
+fn read(file: &File) -> io::Result<Vec<u8>> {
+    let most = usize::try_from(JOURNAL_ROWS).unwrap_or(usize::MAX);
+    let most = most.saturating_add(1).saturating_mul(ROW_BYTES);
+    let size = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let mut content = vec![0; size.min(most)];
+    file.read_exact_at(&mut content, 0)?;
+    Ok(content)
+}
+
+/// What the rows say, and which places are free.
+fn take_stock(rows: &[u8]) -> (Vec<Left>, Slots) {
+    let mut left = Vec::new();
+    let mut slots = Slots::default();
+    let mut unreadable = 0_u32;
+    for bytes in rows.chunks(ROW_BYTES) {
+        let slot = Slot(slots.next);
+        slots.next = slots.next.saturating_add(1);
+        if let Some(row) = Row::decode(bytes) {
+            left.push(Left { row, slot });
+        } else {
+            unreadable = unreadable.saturating_add(u32::from(bytes.iter().any(|it| *it != 0)));
+            slots.free.push(slot);
+        }
+    }
+    if unreadable > 0 {
+        tracing::warn!(
+            unreadable,
+            "rows of the journal cannot be read; what they would have settled stays unsettled"
+        );
+    }
+    (left, slots)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn note(session: u64, spent: u64, reserved: u64) -> Note {
-        Note {
-            session: SessionId::new(session),
-            day: Day::from_number(20_261_125).unwrap(),
-            money: Some(Noted {
-                spent: NanoUsd::from_nanos(spent),
-                reserved: NanoUsd::from_nanos(reserved),
-            }),
-        }
-    }
-
-    fn agent() -> AgentName {
-        AgentName::new("a").unwrap()
-    }
-
-    fn left(path: &Path) -> Vec<(u64, u64, u64)> {
-        let (_journal, left) = Journal::open(path).unwrap();
-        left.into_iter()
-            .map(|it| {
-                let Noted { spent, reserved } = it.noted;
-                (it.session.number(), spent.as_nanos(), reserved.as_nanos())
-            })
-            .collect()
-    }
-
-    #[test]
-    fn the_next_process_finds_what_holds_until_it_is_settled() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let (journal, before) = Journal::open(&path).unwrap();
-        assert!(before.is_empty());
-        journal.note(&agent(), &note(1, 0, 50));
-        journal.note(&agent(), &note(1, 30, 0));
-        journal.note(&agent(), &note(2, 7, 9));
-        assert!(
-            matches!(Journal::open(&path), Err(JournalError::Taken(_))),
-            "two proxies cannot have one journal"
-        );
-        drop(journal);
-        assert_eq!(left(&path), [(1, 30, 0), (2, 7, 9)]);
-        assert_eq!(left(&path), [(1, 30, 0), (2, 7, 9)], "kept until settled");
-        let (journal, _left) = Journal::open(&path).unwrap();
-        journal.note(
-            &agent(),
-            &Note {
-                money: None,
-                ..note(1, 0, 0)
-            },
-        );
-        drop(journal);
-        assert_eq!(left(&path), [(2, 7, 9)]);
-        let (journal, _left) = Journal::open(&path).unwrap();
-        journal.clear();
-        drop(journal);
-        assert!(left(&path).is_empty());
-    }
-
-    #[test]
-    fn a_line_that_broke_off_is_left_out() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        std::fs::write(&path, "1 a 20261125 30 0\nnonsense\n1 a 20261125 99").unwrap();
-        assert_eq!(left(&path), [(1, 30, 0)]);
-    }
-
-    #[test]
-    fn the_file_does_not_grow_without_end() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("journal");
-        let (journal, _left) = Journal::open(&path).unwrap();
-        for spent in 0..300_000 {
-            journal.note(&agent(), &note(1, spent, 0));
-        }
-        assert!(std::fs::metadata(&path).unwrap().len() <= JOURNAL_BYTES + 100);
-        drop(journal);
-        assert_eq!(left(&path), [(1, 299_999, 0)]);
-    }
-}
+mod tests;

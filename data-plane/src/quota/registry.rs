@@ -81,9 +81,7 @@ impl Quota {
             );
         }
         for one in left {
-            self.listed(&one.agent).act(|state, _, _| {
-                state.agent.inherit(one.session, one.day, one.noted);
-            });
+            self.listed(&one.row.agent).inherit(&one);
         }
     }
 

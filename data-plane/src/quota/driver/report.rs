@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use agix_core::lease::SessionEffect;
-use agix_core::limits::{REPORT_AGENTS, REPORT_ROWS, REPORT_USES};
+use agix_core::limits::{REPORT_AGENTS, REPORT_ROWS, REPORT_USES, REPORTS_AWAITED};
 use agix_core::quota::{AgentReport, PastReport, UsageReport};
 use agix_core::time::Mono;
 
@@ -59,6 +59,10 @@ impl Driver {
         };
         if !told.is_empty() {
             self.told.insert(number, told);
+        }
+        // What is not confirmed is told again, under another number.
+        while self.told.len() > REPORTS_AWAITED {
+            self.told.pop_first();
         }
         vec![SessionEffect::Say(report)]
     }
