@@ -6,7 +6,7 @@ use super::Unmet;
 use super::share::free;
 use crate::id::AgentName;
 use crate::ledger::{AgentBooks, Ledger, LedgerTime};
-use crate::limits::{DENIAL_RELEASES, HELD_ELSEWHERE, LEASE, PUSH_INTERVAL};
+use crate::limits::{DENIAL_RELEASES, HELD_ELSEWHERE, HOLD_AHEAD, LEASE, PUSH_INTERVAL};
 use crate::quota::{Denial, Limit, Pool, SessionId, Window};
 use crate::rate::{Cooling, drift_over, release_of};
 
@@ -26,6 +26,8 @@ impl Ledger {
         let Some(claims) = self.claims.get_mut(agent) else {
             return;
         };
+        let waiting = claims.pool(pool).values().map(|claim| claim.waiting);
+        let everyone = waiting.fold(0, u64::saturating_add);
         let Some(claim) = claims.pool_mut(pool).get_mut(&session) else {
             return;
         };
@@ -39,7 +41,9 @@ impl Ledger {
             Pool::Tokens => 1,
         };
         let again = release(books, pool, wanted, held_until, now);
-        if again <= now.after(PUSH_INTERVAL.saturating_mul(2)) {
+        let last = release(books, pool, everyone, held_until, now);
+        let is_about_to_change = again <= now.after(PUSH_INTERVAL.saturating_mul(2));
+        if is_about_to_change && last <= now.after(HOLD_AHEAD) {
             return;
         }
         claim.waiting = 0;

@@ -219,3 +219,23 @@ fn whoever_waits_as_told_by_another_clock_comes_after_the_release() {
     assert!(retry_after > Duration::from_millis(3_600_000 + 3_600 * 3 / 2));
     assert!(retry_after < longest);
 }
+
+#[test]
+fn more_than_will_soon_be_served_do_not_wait_for_the_next_release() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(3_000)));
+    for _ in 0..3_000 {
+        world.begin(0, "a");
+        world.pass(Duration::from_millis(20));
+    }
+    world.pass(Duration::from_millis(100));
+    // From now on one is free every 20 milliseconds, and two hundred want it.
+    let (link, now) = (world.link(0), world.mono());
+    for _ in 0..200 {
+        let admission = world.agent(0, "a").admit(Need::default(), &link, now);
+        let waits = matches!(admission, Admission::Parked(_) | Admission::Granted(_));
+        assert!(waits, "{admission:?}");
+    }
+    world.pass(Duration::from_millis(500));
+    assert_eq!(world.agent(0, "a").waiting(), 0);
+}
