@@ -17,4 +17,5 @@ pub mod queue;
 pub mod random;
 pub mod run;
 pub mod store;
+pub mod table;
 pub mod world;

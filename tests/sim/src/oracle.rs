@@ -61,6 +61,8 @@ pub struct Stats {
     pub time: Nanos,
     /// Requests that began.
     pub admitted: u64,
+    /// Of these, requests that began at once.
+    pub at_hand: u64,
     /// Requests that were let through without the ledger's word.
     pub unbounded: u64,
     /// Requests that were refused.
@@ -98,6 +100,8 @@ pub struct Oracle {
     alerts: BTreeSet<(usize, String, AlertPercent, NanoUsd)>,
     closed: BTreeSet<SessionId>,
     adjusted: BTreeSet<u64>,
+    /// Whether it counts what one place would let begin.
+    measures: bool,
 }
 
 impl Oracle {
@@ -123,7 +127,13 @@ impl Oracle {
             alerts: BTreeSet::new(),
             closed: BTreeSet::new(),
             adjusted: BTreeSet::new(),
+            measures: false,
         }
+    }
+
+    /// Has it count what one place which sees all at once would let begin.
+    pub const fn measure(&mut self) {
+        self.measures = true;
     }
 
     /// Notes a breach.
@@ -208,6 +218,7 @@ impl Stats {
             events: self.events + other.events,
             time: self.time + other.time,
             admitted: self.admitted + other.admitted,
+            at_hand: self.at_hand + other.at_hand,
             unbounded: self.unbounded + other.unbounded,
             refused: self.refused + other.refused,
             undecided: self.undecided + other.undecided,

@@ -3,12 +3,14 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 
+use agix_sim::clock::S;
 use agix_sim::oracle::Stats;
-use agix_sim::plan::Mix;
+use agix_sim::plan::{Mix, Pattern};
 use agix_sim::run::{Report, run};
+use agix_sim::table::{FLEETS, HEAD, LIMITS, Row, demand};
 use clap::Parser;
 
 /// Runs simulated worlds around the rules of limits and budgets.
@@ -27,6 +29,9 @@ struct Options {
     /// Print what happens.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Print how much of a limit can be used without faults.
+    #[arg(long, conflicts_with_all = ["seed", "seeds"])]
+    table: bool,
     /// Print everything that must not have happened, not only the first of a run.
     #[arg(long)]
     all: bool,
@@ -45,6 +50,9 @@ fn mix(text: &str) -> Result<Mix, String> {
 fn main() -> io::Result<ExitCode> {
     let options = Options::parse();
     let mut out = io::stdout();
+    if options.table {
+        return table(out);
+    }
     if let Some(seed) = options.seed {
         let report = run(seed, options.mix, options.trace);
         for line in &report.trace {
@@ -89,6 +97,52 @@ fn main() -> io::Result<ExitCode> {
         stats.batches,
     )?;
     Ok(code(bad == 0))
+}
+
+fn table(mut out: io::Stdout) -> io::Result<ExitCode> {
+    let even = LIMITS.iter().flat_map(|limit| {
+        FLEETS.map(|proxies| (*limit, proxies, demand(*limit), Pattern::Uniform))
+    });
+    let others = [
+        Pattern::Skewed,
+        Pattern::Moving(20 * S),
+        Pattern::Bursts(23 * S),
+    ];
+    let others = others
+        .into_iter()
+        .flat_map(|pattern| [60, 6_000].map(|limit| (limit, 20, 300, pattern)));
+    let rows: Vec<_> = even.chain(others).collect();
+    writeln!(out, "{HEAD}")?;
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let (limit, proxies, demand, pattern) = *row;
+                    let run = Row::run(limit, proxies, demand, pattern);
+                    if let Ok(mut done) = done.lock() {
+                        done.push((*row, run));
+                    }
+                }
+            });
+        }
+    });
+    let done = done
+        .into_inner()
+        .map_err(|panicked| io::Error::other(panicked.to_string()))?;
+    let mut good = true;
+    for row in &rows {
+        for (_, run) in done.iter().filter(|(of, _)| of == row) {
+            writeln!(out, "{run}")?;
+            for breach in &run.breaches {
+                writeln!(out, "    {breach}")?;
+            }
+            good &= run.of_ideal() >= 990 && run.breaches.is_empty();
+        }
+    }
+    Ok(code(good))
 }
 
 fn work(

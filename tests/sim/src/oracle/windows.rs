@@ -15,6 +15,9 @@ pub(super) struct Watched {
     tokens: VecDeque<(Nanos, u64)>,
     tokens_sum: u64,
     concurrent: u64,
+    /// Requests that one place which sees all at once would let begin, and how many there were.
+    ideal: VecDeque<Nanos>,
+    ideal_count: u64,
     /// When one was last let through without the ledger's word.
     pub(super) unbounded: Option<Nanos>,
     /// Tokens beyond what was set aside, ever.
@@ -47,6 +50,27 @@ impl Oracle {
                 });
             }
         }
+    }
+
+    /// A request is asked for.
+    pub fn wanted(&mut self, agent: usize, now: Nanos) {
+        if !self.measures {
+            return;
+        }
+        let limit = self.newest(agent).requests_per_minute.unwrap_or(u64::MAX);
+        let watched = &mut self.agents[agent];
+        while watched.ideal.front().is_some_and(|at| at + MINUTE <= now) {
+            watched.ideal.pop_front();
+        }
+        if u64::try_from(watched.ideal.len()).unwrap_or(u64::MAX) < limit {
+            watched.ideal.push_back(now);
+            watched.ideal_count += 1;
+        }
+    }
+
+    /// How many requests one place which sees all at once would have let begin.
+    pub fn ideal(&self, agent: usize) -> u64 {
+        self.agents[agent].ideal_count
     }
 
     /// A request that began has ended.

@@ -95,6 +95,22 @@ impl StorePlan {
 }
 
 impl FaultPlan {
+    /// Nothing goes wrong.
+    pub const NONE: Self = Self {
+        kill: None,
+        amnesia: 0,
+        goodbye: None,
+        pause: None,
+        cut: None,
+        broken: None,
+        owner: None,
+        usurper: None,
+        owner_pause: None,
+        wall: None,
+        policy: None,
+        adjust: None,
+    };
+
     pub(super) fn new(mix: Mix, busy: Nanos, proxies: usize, random: &mut Random) -> Self {
         let all = mix == Mix::Everything;
         let proxies = u64::try_from(proxies).unwrap_or(1);

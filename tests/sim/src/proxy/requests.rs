@@ -61,7 +61,10 @@ impl Process {
             slot: false,
         };
         match admission {
-            Admission::Granted(ticket) => self.begin(id, request, ticket, scene),
+            Admission::Granted(ticket) => {
+                scene.oracle.stats.at_hand += 1;
+                self.begin(id, request, ticket, scene);
+            }
             Admission::Refused(refused) => Self::refuse(agent, refused, scene),
             Admission::Parked(waiter) => {
                 self.wait(id, &mut request, waiter, scene);

@@ -68,6 +68,7 @@ impl World {
         let Some(proxy) = self.some_proxy(agent) else {
             return false;
         };
+        self.oracle.wanted(agent, self.now);
         let job = Box::new(Job::new(&self.plan.agents[agent].load, &mut self.random));
         self.queue
             .push(self.now, Event::Request { proxy, agent, job });
