@@ -202,7 +202,10 @@ impl Exchange<'_> {
         target: &Target,
         record: &mut Record,
     ) -> Result<Reservation, Option<NotAllowed>> {
-        if !self.gate.is_limited() && record.is_admitted() {
+        if !self.gate.is_limited() {
+            if !record.is_admitted() {
+                record.admitted(self.gate.let_in());
+            }
             return Ok(Reservation::NONE);
         }
         let bounds = quota::most(self.ask, self.ask.input_bound(), target);

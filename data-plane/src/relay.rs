@@ -447,6 +447,22 @@ mod tests {
     const EVENT: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":1}}\n\n";
 
     #[test]
+    fn what_may_not_all_pass_is_taken_event_by_event() {
+        let chunk = Bytes::from_static(b"data: a\n\ndata: b\r\n\r\ndata: c");
+        let parts = |tokens| {
+            let mut received = chunk.clone();
+            let mut parts = Vec::new();
+            while !received.is_empty() {
+                parts.push(next_part(&mut received, Tokens::new(tokens)));
+            }
+            parts
+        };
+        assert_eq!(parts(1_000), [chunk.clone()]);
+        let events: [&[u8]; 3] = [b"data: a\n\n", b"data: b\r\n\r\n", b"data: c"];
+        assert_eq!(parts(1), events);
+    }
+
+    #[test]
     fn the_usage_event_tells_the_cost() {
         let cost = Cost::Known(NanoUsd::from_nanos(1_250_000), PriceSource::Catalogue);
         assert_eq!(
