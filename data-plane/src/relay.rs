@@ -457,7 +457,7 @@ mod tests {
             }
             parts
         };
-        assert_eq!(parts(1_000), [chunk.clone()]);
+        assert_eq!(parts(1_000), std::slice::from_ref(&chunk));
         let events: [&[u8]; 3] = [b"data: a\n\n", b"data: b\r\n\r\n", b"data: c"];
         assert_eq!(parts(1), events);
     }
