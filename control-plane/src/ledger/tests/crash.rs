@@ -49,7 +49,7 @@ async fn a_crash_at_any_step_loses_nothing_that_was_told() {
             next.stopped().await;
         }
     }
-    assert!(crashed > STEPS, "{crashed} crashes");
+    assert!(crashed > STEPS / 2, "{crashed} crashes");
 }
 
 #[tokio::test(start_paused = true)]
