@@ -40,8 +40,6 @@ pub mod id;
 pub mod lease;
 pub mod ledger;
 pub mod limits;
-#[doc(hidden)]
-pub mod planted;
 pub mod policy;
 pub mod price;
 pub mod quota;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::planted::{self, Bug};
 use crate::quota::SessionId;
 use crate::units::NanoUsd;
 
@@ -78,14 +77,10 @@ impl Purse {
         last: bool,
     ) {
         let part = self.part(session);
-        if part.last && !planted::has(Bug::LateReportCounted) {
+        if part.last {
             return;
         }
-        part.spent = match () {
-            () if part.last => part.spent.saturating_add(spent),
-            () if planted::has(Bug::DebtForgotten) => part.spent.max(spent).min(part.granted),
-            () => part.spent.max(spent),
-        };
+        part.spent = part.spent.max(spent);
         part.released = part.released.max(released);
         part.estimated |= estimated;
         part.last = last;
