@@ -40,6 +40,8 @@ pub mod id;
 pub mod lease;
 pub mod ledger;
 pub mod limits;
+#[doc(hidden)]
+pub mod planted;
 pub mod policy;
 pub mod price;
 pub mod quota;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::ledger::LedgerTime;
 use crate::limits::{CLOCK_DRIFT_PPM, FEW_PERMITS, MANY_PERMITS};
+use crate::planted::{self, Bug};
 use crate::quota::Window;
 
 /// What was used and is not free again yet.
@@ -23,7 +24,11 @@ pub struct Cooling {
 /// with many they share one, and memory is bounded by the steps of a window.
 pub fn release_of(used: LedgerTime, window: Window, limit: u64) -> LedgerTime {
     let length = window.length();
-    let drift = drift_over(length).saturating_mul(2);
+    let drift = if planted::has(Bug::NoMarginForDrift) {
+        Duration::ZERO
+    } else {
+        drift_over(length).saturating_mul(2)
+    };
     used.after(length.saturating_add(drift))
         .up_to(step(window, limit))
 }

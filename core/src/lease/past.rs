@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::journal::{Note, Noted};
 use super::money::Purse;
 use crate::id::{AgentName, ModelName};
+use crate::planted::{self, Bug};
 use crate::quota::{Day, PastReport, SessionId, UsageReport};
 use crate::units::NanoUsd;
 use crate::usage::UsageTotals;
@@ -33,8 +34,9 @@ struct PastPurse {
 
 impl PastPurse {
     /// Whether no call can spend of it any more.
-    const fn is_over(&self) -> bool {
-        self.calls == 0 && self.reserved.is_zero()
+    fn is_over(&self) -> bool {
+        let calls = self.calls > 0 && !planted::has(Bug::PastForgotten);
+        !calls && self.reserved.is_zero()
     }
 }
 

@@ -7,6 +7,7 @@ use crate::id::ProxyId;
 use crate::limits::{
     LEASE, LEASE_RENEWAL, LEDGER_RECONNECT_LONGEST, LEDGER_SILENCE, RECONNECT_FIRST,
 };
+use crate::planted::{self, Bug};
 use crate::quota::{
     AgentReport, FromLedger, Hello, PastReport, Report, SessionId, Term, ToLedger, Update,
     UsageReport,
@@ -314,6 +315,11 @@ impl Session {
         }
         let mut effects = Vec::new();
         if let Some(sent) = update.sent {
+            let sent = if planted::has(Bug::LeaseFromReceipt) {
+                now
+            } else {
+                sent
+            };
             let until = lease_end(sent);
             if until > self.link.until {
                 self.link.until = until;
@@ -347,7 +353,8 @@ impl Session {
 impl Link {
     /// Whether rights may be used now.
     pub fn is_usable(&self, now: Mono) -> bool {
-        self.session.is_some() && now < self.until
+        let lasts = now < self.until || planted::has(Bug::UseAfterLease);
+        self.session.is_some() && lasts
     }
 
     /// Whether the ledger has been out of reach for so long.

@@ -4,6 +4,7 @@ use super::agent::{Agent, Refused};
 use super::parked::{Decided, Outcome, Parked, Wish};
 use super::session::Link;
 use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME, WAITING_REPORT_INTERVAL};
+use crate::planted::{self, Bug};
 use crate::policy::OnOutage;
 use crate::quota::{AgentUpdate, SessionId};
 use crate::time::Mono;
@@ -63,6 +64,9 @@ impl Agent {
 
     /// When [`Agent::handle_timeout`] is due: somebody has waited long enough.
     pub fn poll_timeout(&self) -> Option<Mono> {
+        if planted::has(Bug::WaiterForgotten) {
+            return None;
+        }
         let due = self.parked.front()?.since.after(ADMISSION_WAIT);
         // Whoever waits longer than that, for money, is looked at as often as the ledger is asked.
         Some(match self.looked {

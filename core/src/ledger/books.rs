@@ -13,6 +13,7 @@ use std::sync::Arc;
 use crate::id::{AgentName, ModelName};
 use crate::ledger::{Batch, ClockMark, Entry, LedgerTime};
 use crate::limits::ADJUSTMENTS;
+use crate::planted::{self, Bug};
 use crate::quota::{Day, SessionId};
 use crate::units::NanoUsd;
 use crate::usage::UsageTotals;
@@ -251,7 +252,11 @@ impl Books {
     fn apply_policy(&mut self, entry: &Entry) -> Result<(), Corrupt> {
         if let Entry::Terms { agent, terms } = entry {
             let books = self.agents.entry(agent.clone()).or_default();
-            Arc::make_mut(books).terms = terms.clone();
+            let books = Arc::make_mut(books);
+            books.terms = terms.clone();
+            if planted::has(Bug::RefillOnPolicy) {
+                (books.minute, books.hour) = Default::default();
+            }
         }
         if let Entry::Adjusted {
             id,
@@ -382,6 +387,11 @@ impl Books {
         // An old report, heard late, has less: sums only grow.
         let more = totals.since(seen);
         *seen = seen.plus(&more);
+        let more = if planted::has(Bug::RepetitionCounted) {
+            *totals
+        } else {
+            more
+        };
         let row = UsageRow {
             day: *day,
             agent: agent.clone(),

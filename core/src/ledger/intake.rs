@@ -5,6 +5,7 @@ use crate::ledger::claims::{Claim, MoneyClaim};
 use crate::ledger::machine::Seat;
 use crate::ledger::{Entry, Holding, Ledger, LedgerTime};
 use crate::limits::{LEASE, LEASE_RENEWAL_STEP, SESSIONS, USAGE_UNLISTED};
+use crate::planted::{self, Bug};
 use crate::policy::TimeZoneName;
 use crate::quota::{
     AgentReport, Day, FromLedger, Hello, MoneyReport, PastReport, Pool, PoolReport, Report,
@@ -362,7 +363,9 @@ impl Ledger {
                 .copied()
                 .unwrap_or_default();
             let is_old = told.spent <= known.spent && told.released <= known.released;
-            if is_old || known.last {
+            let is_late = known.last && !planted::has(Bug::LateReportCounted);
+            let is_old = is_old && (!known.last || is_late);
+            if is_old || is_late {
                 continue;
             }
             let settled = self.note(
@@ -448,7 +451,8 @@ impl Ledger {
         };
         let key = (agent.clone(), model.clone(), *day);
         let seen = book.usage.get(&key).copied().unwrap_or_default();
-        if totals.since(&seen) == UsageTotals::default() {
+        let repeats = planted::has(Bug::RepetitionCounted);
+        if totals.since(&seen) == UsageTotals::default() && !repeats {
             return;
         }
         let booked = match day {
@@ -490,8 +494,10 @@ fn latest(uses: &[Use], count: u64, now: LedgerTime) -> Vec<(LedgerTime, u64)> {
         }
         let taken = one.count.min(left);
         left = left.saturating_sub(taken);
+        let times = if planted::has(Bug::UseTooOld) { 2 } else { 1 };
         let surely = one
             .age
+            .saturating_mul(times)
             .saturating_sub(drift_over(one.age).saturating_mul(2));
         if taken > 0 {
             found.push((now.before(surely), taken));

@@ -6,6 +6,7 @@ use super::claims::Claims;
 use crate::budget::DaySpan;
 use crate::id::AgentName;
 use crate::ledger::{Batch, Books, ClockMark, Entry, LedgerTime};
+use crate::planted::{self, Bug};
 use crate::policy::TimeZoneName;
 use crate::quota::{Day, FromLedger, Hello, Report, SessionId, Term, Terms};
 use crate::time::{Mono, Wall};
@@ -267,7 +268,8 @@ impl Ledger {
         let zone = books.map(|books| books.terms.timezone.clone());
         let day = self.span(&zone.unwrap_or_default(), wall).day;
         match known {
-            Some(known) if known >= day => known,
+            Some(known) if known >= day && !planted::has(Bug::DayGoesBack) => known,
+            Some(known) if known == day => known,
             Some(_) | None => {
                 let agent = agent.clone();
                 self.note(Entry::DayBegan { agent, day }, now);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Corrupt, Purse, add};
 use crate::ledger::{AlertPeriod, LedgerTime};
+use crate::planted::{self, Bug};
 use crate::quota::{Day, Month, Pool, SessionId, Terms, Window};
 use crate::rate::{Cooling, release_of};
 use crate::units::{AlertPercent, NanoUsd};
@@ -135,7 +136,14 @@ impl AgentBooks {
     pub(super) fn close(&mut self, session: SessionId, until: LedgerTime) {
         for pool in Pool::ALL {
             let held = self.holding(pool, session).held();
-            self.cool(pool, until, held);
+            if !planted::has(Bug::LostSessionForgotten) {
+                self.cool(pool, until, held);
+            }
+        }
+        if planted::has(Bug::UnsettledReleased) {
+            for part in self.purses.values_mut().map(|it| it.part(session)) {
+                part.released = part.granted.saturating_sub(part.spent);
+            }
         }
         self.requests_held.remove(&session);
         self.tokens_held.remove(&session);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::planted::{self, Bug};
 use crate::quota::SessionId;
 use crate::units::NanoUsd;
 
@@ -77,10 +78,14 @@ impl Purse {
         last: bool,
     ) {
         let part = self.part(session);
-        if part.last {
+        if part.last && !planted::has(Bug::LateReportCounted) {
             return;
         }
-        part.spent = part.spent.max(spent);
+        part.spent = match () {
+            () if part.last => part.spent.saturating_add(spent),
+            () if planted::has(Bug::DebtForgotten) => part.spent.max(spent).min(part.granted),
+            () => part.spent.max(spent),
+        };
         part.released = part.released.max(released);
         part.estimated |= estimated;
         part.last = last;

@@ -7,6 +7,7 @@ use super::share::free;
 use crate::id::AgentName;
 use crate::ledger::{AgentBooks, Ledger, LedgerTime};
 use crate::limits::{DENIAL_RELEASES, HELD_ELSEWHERE, HOLD_AHEAD, LEASE, PUSH_INTERVAL};
+use crate::planted::{self, Bug};
 use crate::quota::{Denial, Limit, Pool, SessionId, Window};
 use crate::rate::{Cooling, drift_over, release_of};
 
@@ -63,7 +64,11 @@ impl Ledger {
         let denial = Denial {
             limit,
             allows,
-            again: again.since(now),
+            again: if planted::has(Bug::WaitTooShort) {
+                promised(again.since(now))
+            } else {
+                again.since(now)
+            },
             releases,
         };
         claims.denials.insert((session, pool), denial);
@@ -93,6 +98,9 @@ impl Ledger {
 
 /// A wait as it is told: whoever waits so long by another clock comes after the release.
 fn promised(wait: Duration) -> Duration {
+    if planted::has(Bug::WaitTooShort) {
+        return wait.checked_div(2).unwrap_or_default();
+    }
     wait.saturating_add(drift_over(wait).saturating_mul(2))
 }
 

@@ -4,6 +4,7 @@ use super::Unmet;
 use crate::id::AgentName;
 use crate::ledger::claims::MoneyClaim;
 use crate::ledger::{AgentBooks, AlertPeriod, Books, Entry, Ledger, LedgerTime, Money};
+use crate::planted::{self, Bug};
 use crate::quota::{Day, SessionId};
 use crate::time::Wall;
 use crate::units::NanoUsd;
@@ -170,7 +171,10 @@ impl Ledger {
                 let share = u128::from(spent.as_nanos()).saturating_mul(100);
                 let threshold =
                     u128::from(limit.as_nanos()).saturating_mul(u128::from(percent.get()));
-                if share >= threshold && !books.alerts.contains(&(period, *percent, limit)) {
+                if share >= threshold
+                    && (planted::has(Bug::AlertRepeated)
+                        || !books.alerts.contains(&(period, *percent, limit)))
+                {
                     due.push(Entry::Alert {
                         agent: agent.clone(),
                         period,
