@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agix_core::id::AgentName;
 use agix_core::ledger::{Batch, Books, ClockMark, Input, Ledger, LedgerTime, elapsed};
+use agix_core::planted::{self, Bug};
 use agix_core::quota::{FromLedger, Term, Terms};
 
 use crate::clock::Nanos;
@@ -110,11 +111,16 @@ impl Shift {
         let Some(batch) = drained.batch else {
             return drained.messages;
         };
+        let (now, later) = if planted::has(Bug::ToldBeforeCommit) {
+            (drained.messages, Vec::new())
+        } else {
+            (Vec::new(), drained.messages)
+        };
         self.commit = Some(Commit {
             batch: Arc::new(batch),
-            messages: drained.messages,
+            messages: later,
         });
-        Vec::new()
+        now
     }
 
     /// When the ledger has something to do, counted from its time at `mark`; nothing while a batch

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use agix_core::id::ProxyId;
 use agix_core::lease::{Agent, Decided, Rules, Session, SessionEffect, SessionInput, WaiterId};
-use agix_core::quota::{FromLedger, SessionId, ToLedger};
+use agix_core::quota::{FromLedger, SessionId, Term, ToLedger};
 use agix_core::time::Mono;
 
 use crate::clock::{Clock, MS, Nanos};
@@ -44,6 +44,8 @@ pub struct Process {
     pub incarnation: u64,
     /// The conversation with the ledger.
     pub session: Session,
+    /// The latest term it has heard of.
+    pub term: Term,
     /// Its agents, by number.
     pub agents: Vec<Seat>,
     /// The stream asked for or open.
@@ -141,6 +143,7 @@ impl Proxy {
                 incarnation,
                 mono,
             ),
+            term: Term::default(),
             agents: seats.collect(),
             stream: None,
             requests: BTreeMap::new(),
@@ -154,15 +157,27 @@ impl Proxy {
 
     /// Something happened to its session.
     pub fn session(&mut self, input: SessionInput, scene: &mut Scene<'_>) {
-        if let Some(process) = &mut self.process {
-            let effects = process.session.handle(input, scene.mono);
-            process.carry_out(effects, scene);
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        let term = match &input {
+            SessionInput::Heard(FromLedger::Welcome { term, .. }) => *term,
+            SessionInput::Heard(FromLedger::Update(update)) => update.term,
+            _ => process.term,
+        };
+        let effects = process.session.handle(input, scene.mono);
+        let counts = |effect: &SessionEffect| {
+            use SessionEffect::{Confirmed, Deliver, Repeat};
+            matches!(effect, Deliver(_) | Confirmed(_) | Repeat)
+        };
+        let newest = process.term;
+        if term < newest && effects.iter().any(counts) {
+            scene.oracle.breach("I7", || {
+                format!("the word of term {term} counts after {newest} was heard")
+            });
         }
-    }
-
-    /// The ledger said something.
-    pub fn heard(&mut self, message: FromLedger, scene: &mut Scene<'_>) {
-        self.session(SessionInput::Heard(message), scene);
+        process.term = newest.max(term);
+        process.carry_out(effects, scene);
     }
 
     /// Does whatever is due.

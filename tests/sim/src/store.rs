@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use agix_core::ledger::{Batch, Books, Corrupt};
+use agix_core::planted::{self, Bug};
 
 /// The log and what it adds up to.
 #[derive(Debug, Default)]
@@ -16,8 +17,6 @@ pub struct Store {
     snapshot: Books,
     /// The whole log, if it is kept.
     log: Option<Vec<Arc<Batch>>>,
-    /// The terms under which batches were appended never go back.
-    last_term: u64,
 }
 
 /// What became of a batch.
@@ -45,7 +44,7 @@ impl Store {
 
     /// Appends a batch, if the term is the newest and the batch the next.
     pub fn append(&mut self, term: u64, batch: &Arc<Batch>) -> Appended {
-        if term != self.term {
+        if term != self.term && !planted::has(Bug::NoFence) {
             return Appended::Refused;
         }
         if batch.number <= self.books.number {
@@ -64,7 +63,6 @@ impl Store {
         if let Err(corrupt) = self.books.replay(batch) {
             return Appended::Corrupt(corrupt);
         }
-        self.last_term = self.last_term.max(term);
         self.tail.push(Arc::clone(batch));
         if let Some(log) = &mut self.log {
             log.push(Arc::clone(batch));

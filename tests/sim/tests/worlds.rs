@@ -1,7 +1,8 @@
 //! Worlds of fixed seeds.
 
-use agix_sim::plan::Mix;
+use agix_sim::plan::{Mix, Pattern};
 use agix_sim::run::run;
+use agix_sim::table::{Row, demand};
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
@@ -15,7 +16,7 @@ fn the_same_seed_gives_the_same_run() {
 }
 
 /// All mixes of faults in turn; `sim --seeds` runs more.
-const SEEDS: std::ops::Range<u64> = 0..600;
+const SEEDS: std::ops::Range<u64> = 0..1_200;
 
 #[test]
 fn nothing_happens_that_must_not_whatever_fails() {
@@ -30,4 +31,16 @@ fn nothing_happens_that_must_not_whatever_fails() {
     }
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
     assert!(begun > 10_000, "the worlds are not idle: {begun}");
+}
+
+#[test]
+fn without_faults_all_of_a_limit_can_be_used_however_many_proxies_share_it() {
+    for limit in [5, 20, 60, 600, 6_000] {
+        for proxies in [1, 5, 20] {
+            let row = Row::run(limit, proxies, demand(limit), Pattern::Uniform);
+            assert!(row.breaches.is_empty(), "{row}: {:?}", row.breaches);
+            assert!(row.of_ideal() >= 990, "{row}");
+            assert!(row.of_limit() >= 990, "{row}");
+        }
+    }
 }

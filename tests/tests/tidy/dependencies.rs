@@ -245,6 +245,23 @@ fn every_dependency_is_used() -> Outcome {
     Ok(())
 }
 
+#[test]
+fn no_program_is_built_with_planted_bugs() -> Outcome {
+    let knows = |path: &str| path == "core/Cargo.toml" || path == "tests/sim/Cargo.toml";
+    let files = files()?;
+    let breaches: Vec<String> = files
+        .iter()
+        .filter(|file| file.path.ends_with("Cargo.toml") && !knows(&file.path))
+        .filter(|file| {
+            let text = file.text.as_deref().unwrap_or_default();
+            text.contains("planted-bugs") || text.contains("agix-sim.workspace")
+        })
+        .map(|file| file.path.clone())
+        .collect();
+    none("Manifests that plant mistakes", &breaches);
+    Ok(())
+}
+
 fn metadata() -> Result<Metadata, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)

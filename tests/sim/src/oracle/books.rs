@@ -29,6 +29,15 @@ impl Oracle {
         }
     }
 
+    /// A batch of this term was committed when there was this newest one.
+    pub fn appended(&mut self, term: u64, newest: u64) {
+        if term < newest {
+            self.breach("I8", || {
+                format!("term {term} writes though there is term {newest}")
+            });
+        }
+    }
+
     /// What the ledger tells a proxy is in the log.
     pub fn told(&mut self, message: &FromLedger, books: &Books) {
         match message {
@@ -143,7 +152,7 @@ impl Oracle {
             | Entry::Settled { agent, .. } => Some(number(agent.as_str())),
             Entry::DayBegan { agent, day } => {
                 let today = books.agents.get(agent).and_then(|it| it.day);
-                if today < Some(*day) {
+                if today > Some(*day) {
                     self.breach("I3", || format!("{agent}: the day goes back to {today:?}"));
                 }
                 None

@@ -223,6 +223,7 @@ impl World {
         let outcome = match self.store.append(term, batch) {
             Appended::Done { fresh } => {
                 if fresh {
+                    self.oracle.appended(term, self.store.term);
                     self.oracle.committed(batch, &self.store.books);
                     self.check_leases(batch);
                     if number.is_multiple_of(257) {
