@@ -11,6 +11,7 @@ use crate::time::Mono;
 use crate::units::NanoUsd;
 
 /// Idle rights that are not given back.
+#[derive(Default)]
 struct Keep {
     requests: u64,
     slots: u64,
@@ -47,7 +48,7 @@ impl Agent {
         let unconfirmed = self.requests.is_unconfirmed()
             || self.tokens.is_unconfirmed()
             || self.money.is_unconfirmed();
-        if unconfirmed || self.has_excess(now) {
+        if unconfirmed || self.has_spare(now) {
             return Some(self.not_before(IDLE_TIME));
         }
         let told = self.told.filter(|_| awaited)?;
@@ -150,7 +151,8 @@ impl Agent {
 
     /// Gives back what neither those who wait nor the next moments will take.
     fn trim(&mut self, now: Mono) {
-        let keep = self.keep(now);
+        let recent = self.recent(now);
+        let keep = self.keep(&recent);
         for (pool, keep) in [
             (&mut self.requests, keep.requests),
             (&mut self.slots, keep.slots),
@@ -161,25 +163,33 @@ impl Agent {
         self.money.give_back(keep.money, now);
     }
 
-    /// Whether more is idle than is kept.
-    fn has_excess(&mut self, now: Mono) -> bool {
-        let keep = self.keep(now);
+    /// Whether more is idle than is kept where nothing is wanted any more.
+    fn has_spare(&self, now: Mono) -> bool {
+        let keep = self.keep(&Keep {
+            requests: 1,
+            slots: 1,
+            ..Keep::default()
+        });
         self.requests.idle() > keep.requests
             || self.slots.idle() > keep.slots
             || self.tokens.idle() > keep.tokens
             || self.money.has_excess(keep.money, now)
     }
 
-    /// What is kept: as much as the last second took, one permit at least, and what is waited for.
-    fn keep(&mut self, now: Mono) -> Keep {
+    /// What the last second took, one permit at least.
+    fn recent(&mut self, now: Mono) -> Keep {
+        Keep {
+            requests: self.requests.demand.recent(now).max(1),
+            slots: self.slots.demand.recent(now).max(1),
+            tokens: self.tokens.demand.recent(now),
+            money: self.money.foreseen(now),
+        }
+    }
+
+    /// What is kept where so much was wanted lately: that much, and what is waited for.
+    fn keep(&self, recent: &Keep) -> Keep {
         let terms = &self.rules.terms;
         let (permits, tokens) = (self.permits_waited_for(), self.tokens_waited_for());
-        let money = if terms.has_budget() && !terms.soft {
-            let waiting = self.money_waited_for();
-            self.money.foreseen(now).saturating_add(waiting)
-        } else {
-            NanoUsd::ZERO
-        };
         let of = |limited: bool, recent: u64, waiting: u64| {
             if limited {
                 recent.saturating_add(waiting)
@@ -187,22 +197,15 @@ impl Agent {
                 0
             }
         };
+        let money = if terms.has_budget() && !terms.soft {
+            recent.money.saturating_add(self.money_waited_for())
+        } else {
+            NanoUsd::ZERO
+        };
         Keep {
-            requests: of(
-                terms.counts_requests(),
-                self.requests.demand.recent(now).max(1),
-                permits,
-            ),
-            slots: of(
-                terms.max_concurrent.is_some(),
-                self.slots.demand.recent(now).max(1),
-                permits,
-            ),
-            tokens: of(
-                terms.tokens_per_minute.is_some(),
-                self.tokens.demand.recent(now),
-                tokens,
-            ),
+            requests: of(terms.counts_requests(), recent.requests, permits),
+            slots: of(terms.max_concurrent.is_some(), recent.slots, permits),
+            tokens: of(terms.tokens_per_minute.is_some(), recent.tokens, tokens),
             money,
         }
     }

@@ -18,6 +18,7 @@ mod harness_programs;
 mod policy_history;
 mod policy_mistakes;
 mod policy_spec;
+mod quota_abandoned;
 mod quota_budget;
 mod quota_outage;
 mod quota_rates;
