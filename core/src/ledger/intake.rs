@@ -30,12 +30,8 @@ impl Ledger {
                 None => return,
             },
         };
-        self.seat(session, stream, 0);
-        // Whatever was on its way when the last stream ended is said again.
-        if let Some(book) = self.books.sessions.get(&session) {
-            for agent in book.agents.clone() {
-                self.owe(session, &agent);
-            }
+        if !self.seat(session, stream, 0) {
+            return;
         }
         let welcome = FromLedger::Welcome {
             term: self.term,
@@ -90,7 +86,12 @@ impl Ledger {
     }
 
     /// Gives a session its stream; one it had before is heard no more.
-    fn seat(&mut self, session: SessionId, stream: u64, newest: u64) {
+    /// False: it has a newer one already, and this was said on one that is given up.
+    fn seat(&mut self, session: SessionId, stream: u64, newest: u64) -> bool {
+        let has = self.seats.get(&session).map(|seat| seat.stream);
+        if has.is_some_and(|has| has > stream) {
+            return false;
+        }
         self.streams.insert(stream, session);
         let seat = Seat {
             stream,
@@ -105,6 +106,13 @@ impl Ledger {
         {
             self.streams.remove(&old.stream);
         }
+        // Whatever was on its way when the last stream ended is said again.
+        if let Some(book) = self.books.sessions.get(&session) {
+            for agent in book.agents.clone() {
+                self.owe(session, &agent);
+            }
+        }
+        true
     }
 
     pub(super) fn gone(&mut self, stream: u64) {

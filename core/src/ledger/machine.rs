@@ -16,7 +16,7 @@ use crate::time::{Mono, Wall};
 pub enum Input {
     /// A proxy says hello on a stream.
     Hello {
-        /// The driver's name for the stream.
+        /// The driver's number for the stream: larger than those of streams that began before.
         stream: u64,
         /// What it says.
         hello: Hello,

@@ -10,6 +10,7 @@ mod windows;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use agix_core::budget::DaySpan;
 use agix_core::lease::Refused;
 use agix_core::limits::{ADMISSION_WAIT, BUDGET_WAIT};
 use agix_core::quota::{Day, SessionId};
@@ -100,6 +101,9 @@ pub struct Oracle {
     alerts: BTreeSet<(usize, String, AlertPercent, NanoUsd)>,
     closed: BTreeSet<SessionId>,
     adjusted: BTreeSet<u64>,
+    /// When the world began, if no wall clock is ever set.
+    began: Option<i64>,
+    spans: BTreeMap<usize, DaySpan>,
     /// Whether it counts what one place would let begin.
     measures: bool,
 }
@@ -127,6 +131,8 @@ impl Oracle {
             alerts: BTreeSet::new(),
             closed: BTreeSet::new(),
             adjusted: BTreeSet::new(),
+            began: plan.faults.wall.is_none().then_some(plan.began),
+            spans: BTreeMap::new(),
             measures: false,
         }
     }
@@ -163,7 +169,9 @@ impl Oracle {
         self.stats.refused += 1;
         if *refused == Refused::Undecided {
             self.stats.undecided += 1;
-            if self.mix == Mix::Calm && !self.changed_within(agent, 35 * S) {
+            // A proxy that has just started may not have its stream yet.
+            let is_calm = self.mix == Mix::Calm && self.now > 8 * S;
+            if is_calm && !self.changed_within(agent, 35 * S) {
                 self.breach("I15", || {
                     format!("agent {agent}: undecided, though nothing is wrong")
                 });

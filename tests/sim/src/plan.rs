@@ -115,7 +115,10 @@ impl Plan {
             Mix::Stale => random.index(2) + 2,
             Mix::Owners | Mix::Wild | Mix::Everything => random.index(3) + 1,
         };
-        let busy = if long {
+        let busy = if long && random.permille(40) {
+            // Days: sessions are forgotten, months end.
+            random.between(24, 9 * 24) * 60 * MINUTE
+        } else if long {
             random.between(20, 75) * MINUTE
         } else {
             random.between(60, 260) * S

@@ -15,7 +15,7 @@ use crate::oracle::Oracle;
 use crate::plan::AgentPlan;
 use crate::random::Random;
 
-pub use journal::{Journal, Row};
+pub use journal::Journal;
 pub use requests::{Refusal, Request};
 
 /// One proxy, over all starts of its process.
@@ -31,7 +31,7 @@ pub struct Proxy {
     pub paused_until: Nanos,
     /// How long it has stood still, all in all.
     pub paused: Nanos,
-    /// What the last process left behind.
+    /// Its journal.
     pub journal: Journal,
     /// The processes that the journal may be of.
     pub ancestors: Vec<u64>,
@@ -54,8 +54,6 @@ pub struct Process {
     pub requests: BTreeMap<u64, Request>,
     /// Which request waits under which name.
     pub waiters: BTreeMap<(usize, WaiterId), u64>,
-    /// What it spent, by session, for its own journal.
-    pub journal: Journal,
     /// Whether it takes no more requests and stops when it can.
     pub draining: bool,
     /// Its next planned wake-up.
@@ -131,10 +129,15 @@ impl Proxy {
     /// Starts its process.
     pub fn start(&mut self, incarnation: u64, agents: &[AgentPlan], rules: &[Rules], now: Nanos) {
         let mono = self.clock.at(now);
-        let seats = agents.iter().zip(rules).map(|(agent, rules)| Seat {
-            agent: Agent::new(agent.name.clone(), rules.clone()),
-            session: None,
-        });
+        let mut seats: Vec<Seat> = agents
+            .iter()
+            .zip(rules)
+            .map(|(agent, rules)| Seat {
+                agent: Agent::new(agent.name.clone(), rules.clone()),
+                session: None,
+            })
+            .collect();
+        self.journal.hand_over(&mut seats);
         let name = ProxyId::new(&format!("proxy-{}", self.number));
         self.process = Some(Process {
             incarnation,
@@ -144,11 +147,10 @@ impl Proxy {
                 mono,
             ),
             term: Term::default(),
-            agents: seats.collect(),
+            agents: seats,
             stream: None,
             requests: BTreeMap::new(),
             waiters: BTreeMap::new(),
-            journal: std::mem::take(&mut self.journal),
             draining: false,
             wake: None,
             wakes: 0,
@@ -187,6 +189,7 @@ impl Proxy {
         };
         process.time_out(scene);
         process.report(false, scene);
+        self.journal.write(&mut process.agents);
     }
 
     /// When something is due again, in true time.
@@ -248,7 +251,6 @@ impl Process {
                 agents.push(seat.agent.report(now));
             }
         }
-        past.extend(self.journal.untold(number, now));
         if agents.is_empty() && past.is_empty() && !forced {
             return;
         }
@@ -276,13 +278,11 @@ impl Process {
                         seat.agent.repeat(&link);
                         seat.session = link.session.or(seat.session);
                     }
-                    self.journal.repeat();
                 }
                 SessionEffect::Confirmed(number) => {
                     for seat in &mut self.agents {
                         seat.agent.confirm(number);
                     }
-                    self.journal.confirm(number);
                 }
                 SessionEffect::Deliver(update) => {
                     let link = self.session.link();
@@ -320,8 +320,6 @@ impl Process {
 
     /// Whether everything is settled and it may say goodbye.
     pub fn is_settled(&self) -> bool {
-        self.requests.is_empty()
-            && self.agents.iter().all(|seat| seat.agent.is_settled())
-            && self.journal.is_told()
+        self.requests.is_empty() && self.agents.iter().all(|seat| seat.agent.is_settled())
     }
 }

@@ -239,12 +239,13 @@ impl World {
                 });
             }
         }
-        for plane in &self.planes {
+        for (number, plane) in self.planes.iter().enumerate() {
             let Some(shift) = plane.shift.as_ref().filter(|it| it.term == self.store.term) else {
                 continue;
             };
-            let live = at_rest(shift.ledger.books(), self.store.books.time);
-            let stored = at_rest(&self.store.books, self.store.books.time);
+            let now = shift.time(&self.mark(number));
+            let live = at_rest(shift.ledger.books(), now);
+            let stored = at_rest(&self.store.books, now);
             if shift.commit.is_none() && live != stored {
                 self.oracle.breach("log", || {
                     "the owner's books are not those of its log".to_owned()

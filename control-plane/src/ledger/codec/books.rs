@@ -120,7 +120,7 @@ pub(super) fn write(books: &Books, frame: &mut Writer) {
     }
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 pub(super) fn read(content: &[u8]) -> Result<Books, InvalidStored> {
     let mut rest = content;
     let mut books = None;

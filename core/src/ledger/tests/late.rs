@@ -137,3 +137,33 @@ fn nothing_is_held_by_a_session_that_was_lost() {
     let books = &world.ledger.books().agents[&name("a")];
     assert!(books.held(Pool::Slots) <= 1);
 }
+
+#[test]
+fn what_is_heard_late_on_a_stream_that_was_given_up_does_not_get_the_session_back() {
+    let mut world = World::new(1);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    world.begin(0, "a");
+    let late = empty_report(&world, 0);
+    let hello = |world: &World| crate::quota::Hello {
+        proxy: ProxyId::new("p0").unwrap(),
+        incarnation: 0,
+        resume: world.link(0).session,
+        sent: world.mono(),
+    };
+    let (first, second) = (hello(&world), hello(&world));
+    world.tell(Input::Hello {
+        stream: 7,
+        hello: first,
+    });
+    world.tell(Input::Report {
+        stream: 0,
+        report: late,
+    });
+    world.tell(Input::Hello {
+        stream: 0,
+        hello: second,
+    });
+    let drained = world.ledger.drain(world.at(), ClockMark::default());
+    assert!(!drained.messages.is_empty());
+    assert!(drained.messages.iter().all(|(stream, _)| *stream == 7));
+}

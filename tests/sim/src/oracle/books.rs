@@ -170,6 +170,8 @@ impl Oracle {
         let Some(of_agent) = of(books, agent) else {
             return;
         };
+        // Between owners the ledger's time may stand still for a while.
+        let lag = self.now.saturating_sub(now.as_nanos());
         let held = of_agent.held(Pool::Requests);
         let counts = [
             (cools(&of_agent.minute, now), Window::Minute),
@@ -178,7 +180,7 @@ impl Oracle {
         for (cooling, window) in counts {
             let all = held + cooling;
             let bounded = self.is_bounded(agent, nanos(window.length()));
-            if let Some(most) = self.requests_bound(agent, window)
+            if let Some(most) = self.requests_bound(agent, window, lag)
                 && all > most
                 && bounded
             {

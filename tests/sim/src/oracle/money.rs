@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use agix_core::budget::DaySpan;
 use agix_core::quota::Day;
+use agix_core::time::Wall;
 use agix_core::units::NanoUsd;
 
 use super::Oracle;
-use crate::clock::Nanos;
+use crate::clock::{Nanos, true_wall};
 
 /// What a proxy books.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +94,9 @@ impl Oracle {
                 format!("{booking:?} frees what was not set aside")
             });
         }
+        if !booking.reserved.is_zero() {
+            self.check_day(booking.agent, booking.day, now);
+        }
         if spent > 0 || !booking.reserved.is_zero() {
             self.check_spend(booking.agent, booking.day);
         }
@@ -103,6 +108,26 @@ impl Oracle {
             since,
             ..Account::default()
         })
+    }
+
+    /// Money belongs to the day in which it is set aside, as far as clocks and messages go.
+    fn check_day(&mut self, agent: usize, day: Day, now: Nanos) {
+        let Some(began) = self.began.filter(|_| self.versions[agent].len() == 1) else {
+            return;
+        };
+        let wall = true_wall(now, began);
+        let zone = &self.newest(agent).timezone;
+        let span = match self.spans.get(&agent) {
+            Some(span) if span.begins <= wall && wall < span.ends => *span,
+            _ => DaySpan::of(zone, wall),
+        };
+        self.spans.insert(agent, span);
+        let near = |at: Wall| wall.as_millis().abs_diff(at.as_millis()) < 90_000;
+        if span.day != day && !near(span.begins) && !near(span.ends) {
+            self.breach("I3", || {
+                format!("agent {agent}: money of {day} is set aside on {}", span.day)
+            });
+        }
     }
 
     fn check_spend(&mut self, agent: usize, day: Day) {

@@ -53,9 +53,10 @@ impl Oracle {
         most
     }
 
-    /// The limit on requests of a window, whatever version of the policy it is from.
-    pub(super) fn requests_bound(&self, agent: usize, window: Window) -> Option<u64> {
-        let span = nanos(window.length());
+    /// The limit on requests of a window, whatever version of the policy it is from. The window is
+    /// longer by `lag`.
+    pub(super) fn requests_bound(&self, agent: usize, window: Window, lag: Nanos) -> Option<u64> {
+        let span = nanos(window.length()) + lag;
         self.bound(agent, span, |terms| match window {
             Window::Minute => terms.requests_per_minute,
             Window::Hour => terms.requests_per_hour,

@@ -6,6 +6,7 @@ use agix_core::quota::Window;
 
 use super::Oracle;
 use crate::clock::{HOUR, MINUTE, Nanos};
+use crate::plan::Mix;
 
 /// What happened of one agent.
 #[derive(Debug, Default)]
@@ -36,13 +37,25 @@ impl Oracle {
             return;
         }
         watched.concurrent += u64::from(slot);
+        let concurrent = watched.concurrent;
         let minute = slide(&mut watched.minute, now, MINUTE);
         let hour = slide(&mut watched.hour, now, HOUR);
+        // Requests of a session that was lost go on, and count nowhere: not so in a calm world.
+        let places = self.bound(agent, 10 * MINUTE, |terms| terms.max_concurrent);
+        if let Some(most) = places
+            && concurrent > most
+            && slot
+            && self.mix == Mix::Calm
+        {
+            self.breach("I1", || {
+                format!("agent {agent}: {concurrent} requests at once are more than {most}")
+            });
+        }
         for (count, window, name) in [
             (minute, Window::Minute, "60 s"),
             (hour, Window::Hour, "3,600 s"),
         ] {
-            if let Some(most) = self.requests_bound(agent, window)
+            if let Some(most) = self.requests_bound(agent, window, 0)
                 && count > most
             {
                 self.breach("I1", || {

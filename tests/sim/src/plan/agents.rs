@@ -150,6 +150,7 @@ impl Load {
             .requests_per_hour
             .map_or(u64::MAX, |it| it.div_ceil(10));
         let most = if long { 60 } else { 900 };
+        let most = if long { 30 } else { most };
         let base = minute.min(hour).min(most).max(4);
         let share = random.pick(&[700, 1_000, 1_500, 3_000]);
         let patterns = [

@@ -1,14 +1,14 @@
 //! The life of a request at a proxy: begin, attempts, reservations, settlement, end.
 //!
-//! What the rules are told to book is booked here a second time, for the oracle and the journal.
+//! What the rules are told to book is booked here a second time, for the oracle.
 
 use agix_core::id::ModelName;
 use agix_core::lease::{Admission, Outcome, Refused, Reservation, Reserved, Ticket, WaiterId};
-use agix_core::quota::{Day, SessionId};
+use agix_core::quota::SessionId;
 use agix_core::units::{NanoUsd, Tokens};
 use agix_core::usage::{Cost, PriceSource, Usage, UsageSource, UsageTotals};
 
-use super::{Act, Journal, Process, Scene};
+use super::{Act, Process, Scene};
 use crate::clock::Nanos;
 use crate::job::{Job, Part};
 use crate::oracle::{Booking, Wait};
@@ -148,7 +148,7 @@ impl Process {
     }
 
     /// The process is killed: nothing more is known of what it was doing.
-    pub fn die(mut self, amnesia: bool, scene: &mut Scene<'_>) -> Journal {
+    pub fn die(mut self, amnesia: bool, scene: &mut Scene<'_>) {
         scene.oracle.died(self.incarnation, amnesia);
         let requests = std::mem::take(&mut self.requests);
         for (_, request) in requests {
@@ -181,11 +181,6 @@ impl Process {
                 };
                 scene.oracle.book(&booking, scene.now);
             }
-        }
-        if amnesia {
-            Journal::default()
-        } else {
-            self.journal.left_behind()
         }
     }
 
@@ -296,7 +291,10 @@ impl Process {
             scene.oracle.counted(agent, self.incarnation, &totals);
         }
         let used = request.job.tokens_used;
-        if seat.agent.rules().terms.tokens_per_minute.is_some() && seat.session == request.session {
+        let link = self.session.link();
+        // What a lost session had set aside was counted when its lease ended.
+        let counts = seat.session == request.session && link.is_usable(scene.mono);
+        if counts && seat.agent.rules().terms.tokens_per_minute.is_some() {
             scene
                 .oracle
                 .took_tokens(agent, used, request.tokens, scene.now);
@@ -317,77 +315,40 @@ impl Process {
         let seat = &mut self.agents[agent];
         seat.agent.spend(ticket, cost, now);
         seat.agent.free(ticket, NanoUsd::ZERO, now);
-        let (current, day) = (seat.session, ticket.day());
+        let day = ticket.day();
         let mut left = cost;
         for part in &before {
             let spent = part.amount.min(left);
             left = left.saturating_sub(spent);
-            self.book(agent, part.session, part.day, (part.amount, spent), scene);
+            let booking = Booking {
+                freed: part.amount,
+                spent,
+                ..Booking::none(agent, self.incarnation, part.day)
+            };
+            scene.oracle.book(&booking, scene.now);
         }
-        let last = before.last();
-        if left.is_zero() || (last.is_none() && !self.has_budget(agent)) {
-            return;
-        }
-        let session = last.map_or(current, |part| part.session);
-        if let Some(day) = last.map(|part| part.day).or(day) {
-            self.overrun(agent, session, day, left, scene);
+        let last = before.last().map(|part| part.day);
+        let day = if self.has_budget(agent) {
+            last.or(day)
+        } else {
+            last
+        };
+        if let Some(day) = day.filter(|_| !left.is_zero()) {
+            let booking = Booking {
+                spent: left,
+                overrun: left,
+                ..Booking::none(agent, self.incarnation, day)
+            };
+            scene.oracle.book(&booking, scene.now);
         }
     }
 
-    fn set_aside(&mut self, agent: usize, part: &Reserved, scene: &mut Scene<'_>) {
+    fn set_aside(&self, agent: usize, part: &Reserved, scene: &mut Scene<'_>) {
         let booking = Booking {
             reserved: part.amount,
             ..Booking::none(agent, self.incarnation, part.day)
         };
         scene.oracle.book(&booking, scene.now);
-        if let Some(session) = part.session {
-            let name = self.agents[agent].agent.name().clone();
-            let row = self.journal.row(session, &name, part.day);
-            row.reserved = row.reserved.saturating_add(part.amount);
-        }
-    }
-
-    fn book(
-        &mut self,
-        agent: usize,
-        session: Option<SessionId>,
-        day: Day,
-        (freed, spent): (NanoUsd, NanoUsd),
-        scene: &mut Scene<'_>,
-    ) {
-        let booking = Booking {
-            freed,
-            spent,
-            ..Booking::none(agent, self.incarnation, day)
-        };
-        scene.oracle.book(&booking, scene.now);
-        if let Some(session) = session {
-            let name = self.agents[agent].agent.name().clone();
-            let row = self.journal.row(session, &name, day);
-            row.reserved = row.reserved.saturating_sub(freed);
-            row.spent = row.spent.saturating_add(spent);
-        }
-    }
-
-    fn overrun(
-        &mut self,
-        agent: usize,
-        session: Option<SessionId>,
-        day: Day,
-        spent: NanoUsd,
-        scene: &mut Scene<'_>,
-    ) {
-        let booking = Booking {
-            spent,
-            overrun: spent,
-            ..Booking::none(agent, self.incarnation, day)
-        };
-        scene.oracle.book(&booking, scene.now);
-        if let Some(session) = session {
-            let name = self.agents[agent].agent.name().clone();
-            let row = self.journal.row(session, &name, day);
-            row.spent = row.spent.saturating_add(spent);
-        }
     }
 
     fn has_budget(&self, agent: usize) -> bool {

@@ -119,7 +119,10 @@ impl World {
             Fault::Wall => self.set_wall(),
             Fault::Policy => self.change_policy(),
             Fault::Adjust => self.adjust(),
-            Fault::Sweep => self.forget_streams(),
+            Fault::Sweep => {
+                self.forget_streams();
+                self.check_waiting();
+            }
         }
     }
 
@@ -340,8 +343,22 @@ impl World {
         self.queue.push(self.now + LINGER, Event::Hush);
     }
 
+    /// Nobody has waited for too long.
+    fn check_waiting(&mut self) {
+        for proxy in &self.proxies {
+            for wait in proxy
+                .process
+                .iter()
+                .flat_map(crate::proxy::Process::waiting)
+            {
+                self.oracle.waited(&wait, self.now, proxy.paused);
+            }
+        }
+    }
+
     /// All requests end.
     pub(super) fn hush(&mut self) {
+        self.check_waiting();
         for proxy in 0..self.proxies.len() {
             let process = self.proxies[proxy].process.as_ref();
             let requests: Vec<u64> = process

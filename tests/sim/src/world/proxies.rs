@@ -3,7 +3,7 @@
 use super::World;
 use super::event::Event;
 use crate::clock::{MS, S};
-use crate::proxy::{Act, Proxy, Scene};
+use crate::proxy::{Act, Journal, Proxy, Scene};
 
 impl World {
     /// Lets a proxy do something, then whatever is due, and carries out what it wants done.
@@ -158,7 +158,10 @@ impl World {
 
     /// A proxy is killed.
     pub(super) fn kill(&mut self, number: usize) {
-        self.hang_up(number);
+        // With its host gone nobody tells the owner.
+        if self.random.permille(600) {
+            self.hang_up(number);
+        }
         let amnesia = self.random.permille(self.plan.faults.amnesia);
         let proxy = &mut self.proxies[number];
         let Some(process) = proxy.process.take() else {
@@ -174,8 +177,9 @@ impl World {
             acts: &mut acts,
         };
         proxy.ancestors.push(process.incarnation);
-        proxy.journal = process.die(amnesia, &mut scene);
+        process.die(amnesia, &mut scene);
         if amnesia {
+            proxy.journal = Journal::default();
             // With the journal goes what processes before this one left in it.
             for ancestor in proxy.ancestors.drain(..) {
                 self.oracle.forgot(ancestor);
@@ -198,7 +202,6 @@ impl World {
         let proxy = &mut self.proxies[number];
         if let Some(process) = proxy.process.take() {
             proxy.ancestors.push(process.incarnation);
-            proxy.journal = process.journal.left_behind();
         }
         self.restart(number);
     }
