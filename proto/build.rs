@@ -6,13 +6,14 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "agix/v1/policy.proto",
     "agix/v1/admin.proto",
     "agix/v1/sync.proto",
     "agix/v1/fleet.proto",
     "agix/v1/ledger.proto",
     "agix/v1/quota.proto",
+    "agix/v1/webhook.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
