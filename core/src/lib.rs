@@ -21,6 +21,7 @@
 //! | [`rate`] | exact sliding windows |
 //! | [`ledger`] | the books of all rights: a state machine over its log |
 //! | [`lease`] | the proxy's side: rights held, requests waiting, what is reported |
+//! | [`webhook`] | what becomes of a webhook, from its receipt to its delivery |
 //! | [`sync`] | the policy stream between control plane and proxy |
 #![cfg_attr(
     not(test),
@@ -50,3 +51,4 @@ pub mod sync;
 pub mod time;
 pub mod units;
 pub mod usage;
+pub mod webhook;

@@ -212,6 +212,47 @@ pub const VERIFY_FINDINGS: usize = 100;
 /// Agents that a verification looks at before the end of the log, the same one after each batch.
 pub const VERIFY_AGENT_CHECKS: usize = 5_000_000;
 
+// Webhooks.
+
+/// Executions that have not come to their end.
+pub const WEBHOOK_OPEN: usize = 10_000;
+/// Bytes of payloads and results they hold together.
+pub const WEBHOOK_OPEN_BYTES: usize = 128 * 1024 * 1024;
+/// Executions kept after their end.
+pub const WEBHOOK_KEPT: usize = 10_000;
+/// Time an execution is kept after its end.
+pub const WEBHOOK_KEPT_FOR: Duration = Duration::from_hours(7 * 24);
+/// Executions forgotten in one go.
+pub const WEBHOOK_FORGET_STEP: usize = 32;
+/// Tries of an execution that are written down.
+pub const WEBHOOK_TRIES: usize = 16;
+/// Length of what is written down of a try, in bytes.
+pub const WEBHOOK_TRY_TEXT: usize = 512;
+/// Steps one proxy works on at one moment.
+pub const WEBHOOK_SLOTS: usize = 64;
+/// Time after which a proxy that is not heard of loses what it works on.
+pub const WEBHOOK_LEASE: Duration = Duration::from_secs(15);
+/// Model calls of one execution, unless its definition says otherwise.
+pub const WEBHOOK_ATTEMPTS: u32 = 3;
+/// Longest first pause between two model calls of one execution; it doubles.
+pub const WEBHOOK_RUN_PAUSE: Duration = Duration::from_secs(2);
+/// Longest pause between two model calls of one execution.
+pub const WEBHOOK_RUN_PAUSE_LONGEST: Duration = Duration::from_mins(5);
+/// Pauses between callbacks, unless the definition says otherwise.
+pub const WEBHOOK_RETRIES: [Duration; 9] = [
+    Duration::from_secs(5),
+    Duration::from_secs(30),
+    Duration::from_mins(2),
+    Duration::from_mins(5),
+    Duration::from_mins(15),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+    Duration::from_hours(4),
+    Duration::from_hours(8),
+];
+/// Longest pause between two callbacks, whatever the receiver asks for.
+pub const WEBHOOK_RETRY_LONGEST: Duration = Duration::from_hours(24);
+
 // Callers of a proxy.
 
 /// Connections one proxy holds open to callers.
