@@ -261,7 +261,14 @@ mod tests {
         let id = ExecutionId(u128::MAX).to_string();
         let too_large = id.replacen("exec_7", "exec_8", 1);
         assert_ne!(too_large, id);
-        for text in ["", "exec_", "exec_1", &id[1..], &id.to_uppercase(), &too_large] {
+        for text in [
+            "",
+            "exec_",
+            "exec_1",
+            &id[1..],
+            &id.to_uppercase(),
+            &too_large,
+        ] {
             assert_eq!(ExecutionId::parse(text), None, "{text}");
         }
     }

@@ -160,6 +160,8 @@ pub struct Drained {
     pub messages: Vec<(u64, FromQueue)>,
     /// What to answer, and to whom.
     pub answers: Vec<(u64, Answer)>,
+    /// Streams to end, after that: their proxies were given up, and may begin anew.
+    pub ended: Vec<u64>,
 }
 
 /// An execution as it is read back.
@@ -194,6 +196,7 @@ pub struct Queue {
     forgotten: Vec<ExecutionId>,
     messages: Vec<(u64, FromQueue)>,
     answers: Vec<(u64, Answer)>,
+    ended: Vec<u64>,
     /// Spreads the callbacks of many executions.
     jitter: u64,
 }
@@ -249,6 +252,7 @@ impl Queue {
             forgotten: Vec::new(),
             messages: Vec::new(),
             answers: Vec::new(),
+            ended: Vec::new(),
             jitter,
         };
         for stored in stored {
@@ -356,6 +360,7 @@ impl Queue {
                 .collect(),
             messages: std::mem::take(&mut self.messages),
             answers: std::mem::take(&mut self.answers),
+            ended: std::mem::take(&mut self.ended),
         }
     }
 
@@ -476,7 +481,8 @@ impl Queue {
             execution.due = Some(execution.due.unwrap_or(now.wall).min(longest));
         }
         let is_open = !execution.state.is_final();
-        let needs_payload = is_open && (!execution.has_result() || execution.origin == Origin::Alert);
+        let needs_payload =
+            is_open && (!execution.has_result() || execution.origin == Origin::Alert);
         self.insert(Slot {
             payload: payload.filter(|_| needs_payload).map(Arc::new),
             result: result.filter(|_| is_open).map(Arc::new),

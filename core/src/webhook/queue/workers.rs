@@ -47,7 +47,9 @@ impl Queue {
             return;
         }
         let before = seat.stream.replace(stream);
-        seat.slots = usize::try_from(slots).unwrap_or(usize::MAX).min(WEBHOOK_SLOTS);
+        seat.slots = usize::try_from(slots)
+            .unwrap_or(usize::MAX)
+            .min(WEBHOOK_SLOTS);
         seat.heard = now.mono;
         let in_hand = seat.claims.clone();
         if let Some(before) = before {
@@ -62,7 +64,8 @@ impl Queue {
         ));
         let said: BTreeSet<u64> = claims.into_iter().collect();
         for claim in said.difference(&in_hand) {
-            self.messages.push((stream, FromQueue::Revoked { claim: *claim }));
+            self.messages
+                .push((stream, FromQueue::Revoked { claim: *claim }));
         }
         // It was not heard of these: its stream ended before.
         for claim in in_hand.difference(&said) {
@@ -175,12 +178,10 @@ impl Queue {
         };
         if let Some(stream) = seat.stream {
             self.streams.remove(&stream);
+            self.ended.push(stream);
         }
         for claim in seat.claims {
             if let Some(id) = self.claims.remove(&claim) {
-                if let Some(stream) = seat.stream {
-                    self.messages.push((stream, FromQueue::Revoked { claim }));
-                }
                 self.lost(id, worker, now);
             }
         }
