@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Encoded once, shared by all streams.
         .bytes(".agix.v1.SnapshotPart.policy")
         .bytes(".agix.v1.PolicyDelta.delta")
+        // Much larger than the other messages of its stream.
+        .boxed(".agix.v1.WorkResponse.body.step")
         // These hold secrets: what `Debug` shows of them is written by hand.
         .skip_debug([
             ".agix.v1.Reference",

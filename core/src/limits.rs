@@ -228,6 +228,16 @@ pub const WEBHOOK_FORGET_STEP: usize = 32;
 pub const WEBHOOK_TRIES: usize = 16;
 /// Length of what is written down of a try, in bytes.
 pub const WEBHOOK_TRY_TEXT: usize = 512;
+/// Largest payload of a webhook that a definition may allow, in bytes.
+pub const WEBHOOK_PAYLOAD_BYTES: usize = 512 * 1024;
+/// Largest header that is kept of a webhook, in bytes.
+pub const WEBHOOK_HEADER_BYTES: usize = 4 * 1024;
+/// Largest output of a model that is called back, in bytes.
+pub const WEBHOOK_OUTPUT_BYTES: usize = 256 * 1024;
+/// Largest prompt, in bytes.
+pub const WEBHOOK_PROMPT_BYTES: usize = 256 * 1024;
+/// Length of the error of an execution, in bytes.
+pub const WEBHOOK_ERROR_TEXT: usize = 4 * 1024;
 /// Steps one proxy works on at one moment.
 pub const WEBHOOK_SLOTS: usize = 64;
 /// Time after which a proxy that is not heard of loses what it works on.

@@ -22,6 +22,7 @@ mod report;
 mod resource;
 mod settings;
 mod sync;
+mod webhook;
 
 pub use error::{InvalidField, InvalidMessage};
 pub use policy::{

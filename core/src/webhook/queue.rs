@@ -380,7 +380,7 @@ impl Queue {
                 worker,
                 slots,
                 claims,
-            } => self.hello(stream, worker, (slots, claims), now),
+            } => self.hello(stream, &worker, (slots, claims), now),
             ToQueue::Done { claim, outcome } => {
                 let Some((id, worker)) = self.heard(stream, claim, now) else {
                     return;
@@ -388,7 +388,7 @@ impl Queue {
                 self.messages.push((stream, FromQueue::Recorded { claim }));
                 match outcome {
                     StepOutcome::Ran(result) => self.ran(id, &worker, result, now),
-                    StepOutcome::CalledBack(result) => self.called_back(id, &worker, result, now),
+                    StepOutcome::CalledBack(result) => self.called_back(id, &worker, &result, now),
                 }
             }
             ToQueue::Released { claim } => {

@@ -27,7 +27,7 @@ impl Queue {
             };
             let worker = worker.clone();
             self.ready.pop_first();
-            self.claim(id, worker);
+            self.claim(id, &worker);
         }
     }
 
@@ -35,7 +35,7 @@ impl Queue {
         self.seats.values().any(|seat| seat.free() > 0)
     }
 
-    fn claim(&mut self, id: ExecutionId, worker: Worker) {
+    fn claim(&mut self, id: ExecutionId, worker: &Worker) {
         let Some(slot) = self.slots.get_mut(&id) else {
             return;
         };
@@ -55,7 +55,7 @@ impl Queue {
         });
         self.dirty.entry(id).or_default();
         self.claims.insert(number, id);
-        let stream = self.seats.get_mut(&worker).and_then(|seat| {
+        let stream = self.seats.get_mut(worker).and_then(|seat| {
             seat.claims.insert(number);
             seat.stream
         });

@@ -46,7 +46,7 @@ impl Queue {
         &mut self,
         id: ExecutionId,
         by: &Worker,
-        result: CallbackResult,
+        result: &CallbackResult,
         now: Moment,
     ) {
         let outcome = match &result.outcome {
@@ -56,7 +56,7 @@ impl Queue {
             CallbackOutcome::NoCallback => "there is no callback".to_owned(),
         };
         self.note(id, by, (true, outcome, result.latency), now);
-        match result.outcome {
+        match &result.outcome {
             CallbackOutcome::Answered {
                 status: 200..=299, ..
             }
@@ -65,7 +65,7 @@ impl Queue {
                 self.finish(id, State::Dead, now);
             }
             CallbackOutcome::Answered { retry_after, .. } => {
-                self.call_back_later(id, retry_after, now);
+                self.call_back_later(id, *retry_after, now);
             }
             CallbackOutcome::Failed(_) => self.call_back_later(id, None, now),
         }

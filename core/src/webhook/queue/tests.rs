@@ -381,7 +381,7 @@ fn what_a_silent_proxy_had_in_hand_goes_to_another_and_its_late_outcome_is_not_w
     let run = only_step(&bench.receive(1));
     bench.handle(Input::Gone { stream: 1 });
     bench.hello(2, worker("b", 1), &[]);
-    assert!(steps(&bench.pass_alive(2, WEBHOOK_LEASE - S)).is_empty());
+    assert!(steps(&bench.pass_alive(2, WEBHOOK_LEASE.saturating_sub(S))).is_empty());
     let drained = bench.pass(S);
     let again = only_step(&drained);
     assert!(again.claim > run.claim && again.execution == run.execution);

@@ -33,7 +33,7 @@ impl Queue {
     pub(super) fn hello(
         &mut self,
         stream: u64,
-        worker: Worker,
+        worker: &Worker,
         (slots, claims): (u32, Vec<u64>),
         now: Moment,
     ) {
@@ -71,7 +71,7 @@ impl Queue {
         for claim in in_hand.difference(&said) {
             self.tell(stream, *claim);
         }
-        self.lapse_predecessors(&worker, now);
+        self.lapse_predecessors(worker, now);
     }
 
     /// A stream is over. Its proxy may come back.
