@@ -5,6 +5,7 @@
 
 mod admin;
 mod change;
+mod conversation;
 mod fleet;
 mod ledger_admin;
 mod quota;

@@ -18,7 +18,6 @@ mod commit;
 mod desk;
 mod feed;
 mod load;
-mod outlet;
 mod owner;
 mod record;
 mod serve;
@@ -28,9 +27,9 @@ mod verify;
 #[cfg(test)]
 mod tests;
 
-pub use desk::{Adjusted, Adjustment, LedgerDesk, NotServed, Speaker, View};
+pub use crate::owned::NotServed;
+pub use desk::{Adjusted, Adjustment, LedgerDesk, View};
 pub use load::{Damage, LoadError};
-pub use outlet::{Listener, StreamEnd};
 pub use owner::LedgerDriver;
 pub use record::InvalidRecord;
 pub use verify::{MoneySums, Verification, VerifyError, verify};

@@ -27,6 +27,7 @@ pub mod store;
 mod grpc;
 mod housekeeping;
 mod incoming;
+mod owned;
 mod zones;
 
 pub use app::{Running, StartError, start};

@@ -6,7 +6,8 @@ use agix_core::sync::CloseReason;
 use tonic::{Code, Status};
 use tracing::error;
 
-use crate::ledger::{NotServed, StreamEnd, VerifyError};
+use crate::ledger::VerifyError;
+use crate::owned::{NotServed, StreamEnd};
 use crate::repository::{ApplyError, LoadError, RollbackError};
 
 /// The status of an error, with its causes in the text. Those that are nobody's wish are logged.
@@ -67,7 +68,7 @@ pub(super) fn of_not_served(error: &NotServed) -> Status {
 pub(super) fn of_stream_end(end: &StreamEnd) -> Status {
     let code = match end {
         StreamEnd::Lost | StreamEnd::Stopping => Code::Unavailable,
-        StreamEnd::Slow => Code::ResourceExhausted,
+        StreamEnd::Slow(_) => Code::ResourceExhausted,
         StreamEnd::Invalid(_) => Code::InvalidArgument,
     };
     Status::new(code, end.to_string())

@@ -1,62 +1,28 @@
 //! Where the ledger is asked: by streams of proxies, and by operators.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use agix_core::id::AgentName;
 use agix_core::ledger::{Ledger, LedgerTime};
-use agix_core::limits::LEDGER_ANSWER_TIME;
-use agix_core::quota::{Term, ToLedger};
+use agix_core::limits::QUOTA_QUEUE;
+use agix_core::quota::{FromLedger, Term, ToLedger};
 use agix_core::time::Wall;
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::oneshot;
 
-use super::outlet::{Listener, Outlet, StreamEnd};
+use crate::owned::{self, Desk, NotServed, Outlet, StreamEnd};
 use crate::store::StoreRevision;
 
 /// The way to the ledger. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct LedgerDesk {
-    standing: watch::Receiver<Standing>,
-    streams: Arc<AtomicU64>,
-}
-
-/// Whether this control plane has the ledger.
-#[derive(Debug, Clone)]
-pub(super) enum Standing {
-    /// It is being read.
-    Starting,
-    /// Somebody else has it.
-    Elsewhere(Arc<str>),
-    /// Here it is asked.
-    Owned(mpsc::Sender<Request>),
-    /// Nobody has it: the control plane stops.
-    Stopped,
-}
-
-/// Why the ledger does not answer.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NotServed {
-    /// It is being read from the store.
-    #[error("the ledger is not ready: its log is being read, or cannot be")]
-    Starting,
-    /// Another control plane has it.
-    #[error("the ledger is owned by the control plane at {0}; connect there")]
-    Elsewhere(Arc<str>),
-    /// It is silent.
-    #[error("the ledger does not answer; perhaps its store cannot be written")]
-    Silent,
-    /// The control plane stops.
-    #[error("the control plane is stopping")]
-    Stopping,
-}
+pub struct LedgerDesk(Desk<Request>);
 
 /// What the owner of the ledger is asked.
-pub(super) enum Request {
+pub(crate) enum Request {
     /// A stream began.
-    Open { stream: u64, outlet: Outlet },
+    Open {
+        stream: u64,
+        outlet: Outlet<FromLedger>,
+    },
     /// A proxy says something.
     Said { stream: u64, message: ToLedger },
     /// A stream is over; for a reason of this side, if there is one.
@@ -74,7 +40,7 @@ pub(super) enum Request {
 }
 
 /// What is asked, and where the answer goes.
-pub(super) type Question = Box<dyn FnOnce(&View<'_>) + Send>;
+pub(crate) type Question = Box<dyn FnOnce(&View<'_>) + Send>;
 
 /// What can be looked at: nothing of it is uncommitted.
 #[derive(Debug)]
@@ -119,35 +85,14 @@ pub enum Adjusted {
     Refused,
 }
 
-/// A stream of one proxy, as its reader has it.
-#[derive(Debug)]
-pub struct Speaker {
-    stream: u64,
-    over: CancellationToken,
-    requests: mpsc::Sender<Request>,
-}
-
 impl LedgerDesk {
-    pub(super) fn new(standing: watch::Receiver<Standing>) -> Self {
-        Self {
-            standing,
-            streams: Arc::default(),
-        }
+    pub(super) const fn new(desk: Desk<Request>) -> Self {
+        Self(desk)
     }
 
-    /// Begins a stream: what its proxy says goes in here, what the ledger says comes out there.
-    pub async fn open(&self) -> Result<(Speaker, Listener), NotServed> {
-        let requests = self.owner().await?;
-        let stream = self.streams.fetch_add(1, Ordering::Relaxed);
-        let over = CancellationToken::new();
-        let (outlet, listener) = Outlet::new(over.clone()).ok_or(NotServed::Silent)?;
-        ask(&requests, Request::Open { stream, outlet }).await?;
-        let speaker = Speaker {
-            stream,
-            over,
-            requests,
-        };
-        Ok((speaker, listener))
+    /// Where streams of proxies begin.
+    pub(crate) const fn desk(&self) -> &Desk<Request> {
+        &self.0
     }
 
     /// Looks at the ledger. Its owner does nothing else meanwhile: a question is short.
@@ -155,80 +100,39 @@ impl LedgerDesk {
         &self,
         question: impl FnOnce(&View<'_>) -> T + Send + 'static,
     ) -> Result<T, NotServed> {
-        let requests = self.owner().await?;
-        let (reply, answer) = oneshot::channel();
-        let asked = Box::new(move |view: &View<'_>| {
-            if !reply.is_closed() {
-                // Whoever asked may have left just now.
-                drop(reply.send(question(view)));
-            }
-        });
-        ask(&requests, Request::Ask(asked)).await?;
-        self.answer(answer).await
+        let ask = |reply: oneshot::Sender<T>| {
+            Request::Ask(Box::new(move |view: &View<'_>| {
+                if !reply.is_closed() {
+                    // Whoever asked may have left just now.
+                    drop(reply.send(question(view)));
+                }
+            }))
+        };
+        self.0.ask(ask).await
     }
 
     /// Corrects what an agent spent today. Can be repeated.
     pub async fn adjust(&self, adjustment: Adjustment) -> Result<Adjusted, NotServed> {
-        let requests = self.owner().await?;
-        let (reply, answer) = oneshot::channel();
-        ask(&requests, Request::Adjust { adjustment, reply }).await?;
-        self.answer(answer).await
-    }
-
-    /// Whom to ask; waits a while for a ledger that is being read.
-    async fn owner(&self) -> Result<mpsc::Sender<Request>, NotServed> {
-        let mut standing = self.standing.clone();
-        let settled = standing.wait_for(|it| !matches!(it, Standing::Starting));
-        let standing = match timeout(LEDGER_ANSWER_TIME, settled).await {
-            Ok(Ok(standing)) => standing.clone(),
-            Ok(Err(_closed)) => Standing::Stopped,
-            Err(_late) => Standing::Starting,
-        };
-        match standing {
-            Standing::Owned(requests) => Ok(requests),
-            Standing::Elsewhere(owner) => Err(NotServed::Elsewhere(owner)),
-            Standing::Starting => Err(NotServed::Starting),
-            Standing::Stopped => Err(NotServed::Stopping),
-        }
-    }
-
-    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Result<T, NotServed> {
-        match timeout(LEDGER_ANSWER_TIME, answer).await {
-            Ok(Ok(answer)) => Ok(answer),
-            // The owner is gone without an answer.
-            Ok(Err(_gone)) => Err(NotServed::Starting),
-            Err(_late) => Err(NotServed::Silent),
-        }
+        let ask = |reply| Request::Adjust { adjustment, reply };
+        self.0.ask(ask).await
     }
 }
 
-async fn ask(requests: &mpsc::Sender<Request>, request: Request) -> Result<(), NotServed> {
-    match timeout(LEDGER_ANSWER_TIME, requests.send(request)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_gone)) => Err(NotServed::Starting),
-        Err(_late) => Err(NotServed::Silent),
-    }
-}
+impl owned::Request for Request {
+    type Heard = ToLedger;
+    type Told = FromLedger;
+    const QUEUE: usize = QUOTA_QUEUE;
 
-impl Speaker {
-    /// Tells the ledger what the proxy says; waits for room. False: the stream is over.
-    pub async fn say(&self, message: ToLedger) -> bool {
-        let stream = self.stream;
-        let said = self.requests.send(Request::Said { stream, message });
-        matches!(self.over.run_until_cancelled(said).await, Some(Ok(())))
+    fn open(stream: u64, outlet: Outlet<FromLedger>) -> Self {
+        Self::Open { stream, outlet }
     }
 
-    /// Waits until the ledger has ended the stream.
-    pub async fn over(&self) {
-        self.over.cancelled().await;
+    fn said(stream: u64, message: ToLedger) -> Self {
+        Self::Said { stream, message }
     }
 
-    /// Ends the stream; for a reason that the proxy is told, if there is one.
-    pub async fn leave(self, reason: Option<StreamEnd>) {
-        let stream = self.stream;
-        let gone = self.requests.send(Request::Gone { stream, reason });
-        // A ledger that is over has let go of it.
-        drop(self.over.run_until_cancelled(gone).await);
+    fn gone(stream: u64, reason: Option<StreamEnd>) -> Self {
+        Self::Gone { stream, reason }
     }
 }
 

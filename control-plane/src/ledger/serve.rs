@@ -6,23 +6,23 @@ use std::time::Duration;
 use agix_core::id::AgentName;
 use agix_core::ledger::{ClockMark, Drained, Input, Ledger, LedgerTime};
 use agix_core::limits::LEDGER_ROUND_ROWS;
-use agix_core::quota::{Term, Terms, ToLedger};
+use agix_core::quota::{FromLedger, Term, Terms, ToLedger};
 use agix_core::time::Wall;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{debug, info, warn};
 
-use super::commit::{LogWriter, Lost};
+use super::commit::LogWriter;
 use super::desk::{Adjusted, Adjustment, Question, Request, View};
 use super::feed::Feed;
-use super::outlet::Outlets;
 use super::snapshot::{self, Made, SnapshotError};
 use crate::clock::Clock;
+use crate::owned::{Lost, Outlets, StreamEnd};
 use crate::store::{Store, StoreRevision};
 
 /// Everything the owner of a ledger has in hand.
 #[derive(Debug)]
-pub(super) struct Shift<'a, S> {
+pub(super) struct Shift<S> {
     pub(super) log: LogWriter<S>,
     pub(super) ledger: Ledger,
     pub(super) term: Term,
@@ -30,7 +30,7 @@ pub(super) struct Shift<'a, S> {
     pub(super) pace: Pace,
     pub(super) feed: Feed,
     pub(super) requests: mpsc::Receiver<Request>,
-    pub(super) outlets: &'a mut Outlets,
+    pub(super) outlets: Outlets<FromLedger>,
     pub(super) tasks: TaskTracker,
     /// As of when the store has everything the books have.
     pub(super) revision: StoreRevision,
@@ -98,12 +98,12 @@ impl Pace {
     }
 }
 
-impl<S: Store> Shift<'_, S> {
+impl<S: Store> Shift<S> {
     /// Serves to the end; calls `ready` when the ledger can be asked.
     pub(super) async fn serve(mut self, ready: impl FnOnce()) -> End {
         // Nobody is to ask before the limits are known.
         if self.feed.has_policy() {
-            let stop = self.log.stop.clone();
+            let stop = self.log.owned.stop.clone();
             let Some(terms) = stop.run_until_cancelled(self.feed.next()).await else {
                 return End::Stopped;
             };
@@ -117,12 +117,17 @@ impl<S: Store> Shift<'_, S> {
             let stopping = matches!(event, Event::Stop);
             let round = self.round(event).await;
             match round {
-                _ if stopping => return End::Stopped,
+                _ if stopping => return self.stopped(),
                 Ok(()) => self.consider_snapshot(),
-                Err(Lost) if self.log.stop.is_cancelled() => return End::Stopped,
+                Err(Lost) if self.log.owned.stop.is_cancelled() => return self.stopped(),
                 Err(Lost) => return End::Lost,
             }
         }
+    }
+
+    fn stopped(&mut self) -> End {
+        self.outlets.end_all(&StreamEnd::Stopping);
+        End::Stopped
     }
 
     /// Waits for something to do.
@@ -130,7 +135,7 @@ impl<S: Store> Shift<'_, S> {
         let due = self.ledger.poll_timeout();
         let due = due.map(|due| due.since(self.moment().now));
         tokio::select! {
-            () = self.log.stop.cancelled() => Event::Stop,
+            () = self.log.owned.stop.cancelled() => Event::Stop,
             Some(request) = self.requests.recv() => Event::Request(request),
             terms = self.feed.next() => Event::Terms(terms),
             made = snapshot_made(&mut self.snapshot) => Event::Snapshot(made),

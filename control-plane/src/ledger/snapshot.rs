@@ -11,8 +11,9 @@ use bytes::Bytes;
 use tokio::task::{JoinError, spawn_blocking};
 
 use super::codec;
-use super::commit::{LogWriter, Lost};
+use super::commit::LogWriter;
 use super::record::{InvalidRecord, SnapshotHead};
+use crate::owned::Lost;
 use crate::store::keyspace::Key;
 use crate::store::{Guard, KeyRange, RangeError, RangeRequest, Store};
 
@@ -56,15 +57,16 @@ pub(super) async fn write<S: Store>(
     let content = spawn_blocking(move || codec::encode_books(&books)).await?;
     let (head, parts) = SnapshotHead::new(batch, Bytes::from(content))?;
     let head_key = Key::ShardSnapshotHead(log.shard).encode();
-    let seen = match log.get(&head_key).await? {
+    let seen = match log.owned.get(&head_key).await? {
         Some(entry) => Guard::Modified(head_key.clone(), entry.modified),
         None => Guard::Absent(head_key.clone()),
     };
     for (part, number) in parts.into_iter().zip(0..=u16::MAX) {
         let key = Key::ShardSnapshot(log.shard, batch, number);
-        log.put(&key.encode(), part).await?;
+        log.owned.put(&key.encode(), part).await?;
     }
-    log.put_if(seen, &head_key, Bytes::from(head.encode()))
+    log.owned
+        .put_if(seen, &head_key, Bytes::from(head.encode()))
         .await?;
     let deleted = trim(log, &head).await?;
     Ok(Made {
@@ -101,14 +103,16 @@ async fn delete<S: Store>(
     let mut deleted = 0_usize;
     let mut request = Some(RangeRequest::new(range).keys_only());
     while let Some(next) = request {
-        let page = log.store.range(next.clone()).await?;
+        let page = log.owned.store.range(next.clone()).await?;
         let keys = page.entries.iter().map(|entry| &entry.key);
         let old: Vec<_> = keys
             .filter(|key| Key::decode(key).is_ok_and(|key| !is_current(&key)))
             .collect();
         for some in old.chunks(DELETES) {
-            let txn = some.iter().fold(log.txn(), |txn, key| txn.delete(key));
-            log.carry_out(&txn).await?;
+            let txn = some
+                .iter()
+                .fold(log.owned.txn(), |txn, key| txn.delete(key));
+            log.owned.carry_out(&txn).await?;
         }
         deleted = deleted.saturating_add(old.len());
         request = next.after(&page);

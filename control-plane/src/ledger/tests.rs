@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use super::load::Loaded;
 use super::*;
 use crate::clock::Clock;
+use crate::owned::{Listener, Speaker, StreamEnd};
 use crate::repository::{Intent, Proposal, Repository};
 use crate::store::keyspace::Key;
 use crate::store::{Memory, Store};
@@ -59,7 +60,7 @@ impl Plane {
         };
         repository.apply(proposal).await.unwrap();
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-        let (mut driver, desk) = LedgerDriver::new(
+        let (driver, desk) = LedgerDriver::new(
             store,
             SHARD,
             name,
@@ -67,7 +68,7 @@ impl Plane {
             Clock::start(),
             (tasks.clone(), stop.clone()),
         );
-        driver.log_bound = log_bound;
+        let driver = driver.with_log_bound(log_bound);
         tasks.spawn(driver.run());
         tasks.close();
         Self { desk, tasks, stop }
@@ -155,8 +156,8 @@ struct Account {
 
 /// A proxy that uses what it is granted, as chance wants it.
 struct Proxy {
-    speaker: Speaker,
-    listener: Listener,
+    speaker: Speaker<desk::Request>,
+    listener: Listener<FromLedger>,
     session: SessionId,
     reports: u64,
     confirmed: u64,
@@ -167,7 +168,7 @@ struct Proxy {
 impl Proxy {
     /// A new session; nothing if the ledger is silent.
     async fn new(plane: &Plane, id: &str) -> Option<Self> {
-        let (speaker, listener) = plane.desk.open().await.ok()?;
+        let (speaker, listener) = plane.desk.desk().open().await.ok()?;
         let mut proxy = Self {
             speaker,
             listener,

@@ -10,8 +10,9 @@ use agix_core::quota::Day;
 use agix_core::units::NanoUsd;
 use tokio::task::spawn_blocking;
 
-use super::desk::{LedgerDesk, NotServed};
+use super::desk::LedgerDesk;
 use super::load::{Found, LoadError, Reader};
+use crate::owned::NotServed;
 use crate::store::keyspace::Shard;
 use crate::store::{Store, StoreRevision};
 

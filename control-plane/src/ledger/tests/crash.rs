@@ -84,7 +84,7 @@ async fn nothing_is_told_while_the_store_cannot_be_written() {
     let silent = plane.desk.look(|_| ()).await;
     assert!(matches!(
         silent,
-        Err(NotServed::Silent | NotServed::Starting)
+        Err(NotServed::Silent(_) | NotServed::Starting(_))
     ));
     assert_eq!(stored(&store).await.books.number, 1);
     plane.stopped().await;

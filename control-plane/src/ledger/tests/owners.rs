@@ -4,7 +4,8 @@ use agix_core::ledger::{Batch, ClockMark, Entry, LedgerTime};
 use tempfile::TempDir;
 
 use super::*;
-use crate::ledger::commit::{LogWriter, Lost};
+use crate::ledger::commit::LogWriter;
+use crate::owned::{Lost, Owned};
 use crate::store::{Acquired, Embedded, Fence};
 
 fn batch(number: u64, entries: Vec<Entry>) -> Batch {
@@ -24,10 +25,13 @@ async fn owner<S: Store>(store: &S, name: &str) -> (Fence<S>, LogWriter<S>) {
         panic!("owned by another");
     };
     let log = LogWriter {
-        store: store.clone(),
+        owned: Owned {
+            store: store.clone(),
+            what: "a log",
+            fence: fence.guard(),
+            stop: CancellationToken::new(),
+        },
         shard: SHARD,
-        fence: fence.guard(),
-        stop: CancellationToken::new(),
     };
     (fence, log)
 }
@@ -70,14 +74,20 @@ async fn a_second_control_plane_names_the_owner_and_takes_over_from_it() {
     let mut proxy = Proxy::new(&first, "one").await.unwrap();
     assert!(proxy.step().await && proxy.step().await);
     let second = Plane::start(store.clone(), "10.0.0.2:7070", 2_000).await;
-    let elsewhere = second.desk.open().await.unwrap_err();
-    assert_eq!(elsewhere, NotServed::Elsewhere("10.0.0.1:7070".into()));
+    let elsewhere = second.desk.desk().open().await.unwrap_err();
+    assert_eq!(
+        elsewhere,
+        NotServed::Elsewhere {
+            what: "the ledger",
+            owner: "10.0.0.1:7070".into()
+        }
+    );
     assert!(elsewhere.to_string().contains("10.0.0.1:7070"));
     first.stopped().await;
     let next = loop {
-        match second.desk.open().await {
+        match second.desk.desk().open().await {
             Ok((speaker, listener)) => break (speaker, listener),
-            Err(NotServed::Elsewhere(_)) => tokio::task::yield_now().await,
+            Err(NotServed::Elsewhere { .. }) => tokio::task::yield_now().await,
             Err(other) => panic!("{other}"),
         }
     };

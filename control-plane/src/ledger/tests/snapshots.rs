@@ -6,6 +6,7 @@ use agix_core::quota::Terms;
 
 use super::*;
 use crate::ledger::commit::LogWriter;
+use crate::owned::Owned;
 use crate::store::flaky::{Fault, Flaky};
 use crate::store::{Guard, KeyRange, RangeRequest, Txn};
 
@@ -15,10 +16,13 @@ const STEPS: usize = 8;
 /// An owner of a log, without the ownership.
 fn writer<S: Store>(store: &S) -> LogWriter<S> {
     LogWriter {
-        store: store.clone(),
+        owned: Owned {
+            store: store.clone(),
+            what: "a log",
+            fence: Guard::Absent(Key::ShardOwner(SHARD).encode()),
+            stop: CancellationToken::new(),
+        },
         shard: SHARD,
-        fence: Guard::Absent(Key::ShardOwner(SHARD).encode()),
-        stop: CancellationToken::new(),
     }
 }
 
@@ -133,7 +137,7 @@ async fn a_batch_larger_than_a_value_is_there_as_a_whole_or_not_at_all() {
         let flaky = Flaky::new(store.clone(), step, 1, Fault::DiesBefore);
         let dying = writer(&flaky);
         // Nobody would stop it but the end of its process.
-        dying.stop.cancel();
+        dying.owned.stop.cancel();
         appended += usize::from(dying.append(&batch).await.is_ok());
         let found = stored(&store).await.books;
         assert!(found == whole || found == Books::default());
@@ -172,7 +176,7 @@ async fn a_crash_while_a_snapshot_is_written_leaves_the_old_one_or_has_the_new_o
             let flaky = Flaky::new(store.clone(), step, 1, fault);
             let crashing = writer(&flaky);
             if fault != Fault::Late {
-                crashing.stop.cancel();
+                crashing.owned.stop.cancel();
             }
             let written = snapshot::write(&crashing, stored(&store).await.books).await;
             made += usize::from(written.is_ok());
