@@ -24,6 +24,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // Maps in the order of their keys: a policy has one encoding.
         .btree_map(".")
+        // Far larger than the other resources.
+        .boxed(".agix.v1.Resource.body.webhook")
         // Encoded once, shared by all streams.
         .bytes(".agix.v1.SnapshotPart.policy")
         .bytes(".agix.v1.PolicyDelta.delta")

@@ -201,6 +201,13 @@ impl ModelName {
     }
 }
 
+impl WebhookName {
+    /// The definition that alerts go to, unless their budget names another.
+    pub fn budget_alert() -> Self {
+        Self(Arc::from("budget-alert"))
+    }
+}
+
 impl ProxyId {
     /// The identity of a proxy that has no name of its own.
     pub fn unnamed() -> Self {

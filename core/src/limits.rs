@@ -260,6 +260,18 @@ pub const WEBHOOK_RETRIES: [Duration; 9] = [
     Duration::from_hours(4),
     Duration::from_hours(8),
 ];
+/// Most pauses between callbacks that a definition may set.
+pub const WEBHOOK_RETRIES_MOST: usize = 32;
+/// Most model calls of one execution that a definition may allow.
+pub const WEBHOOK_ATTEMPTS_MOST: u32 = 10;
+/// Largest body of a webhook, in bytes, unless its definition says otherwise.
+pub const WEBHOOK_PAYLOAD_BYTES: u32 = 256 * 1024;
+/// Largest body that a definition may allow, in bytes: with its headers it fits a value of the store.
+pub const WEBHOOK_PAYLOAD_BYTES_MOST: u32 = 512 * 1024;
+/// How far the time of a signature may be off, unless the definition says otherwise.
+pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
+/// Most thresholds of the alerts of one budget.
+pub const BUDGET_ALERTS: usize = 8;
 /// Longest pause between two callbacks, whatever the receiver asks for.
 pub const WEBHOOK_RETRY_LONGEST: Duration = Duration::from_hours(24);
 

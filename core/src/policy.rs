@@ -38,7 +38,7 @@ pub use provider::{
 pub use reference::{MissingValue, Reference, ReferencePart, Secret};
 pub use resource::{Change, Delta, Resource, ResourceKey, ResourceKind};
 pub use route::{Route, Unroutable};
-pub use webhook::{WebhookDefinition, WebhookSettings};
+pub use webhook::{SignatureScheme, WebhookDefinition, WebhookSettings};
 
 use crate::id::{AgentName, ModelName, ProviderName, WebhookName};
 

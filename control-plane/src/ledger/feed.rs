@@ -84,7 +84,8 @@ mod tests {
         let budget = Budget {
             daily: None,
             monthly: None,
-            alert_at_percent: None,
+            alert_at_percent: std::collections::BTreeSet::new(),
+            alert_webhook: agix_core::id::WebhookName::budget_alert(),
             timezone: TimeZoneName::default(),
             enforcement: Enforcement::Hard,
             on_outage: None,

@@ -130,7 +130,8 @@ fn policy() -> Policy {
     let budget = Budget {
         daily: MoneyLimit::from_nanos(1_000_000_000_000),
         monthly: None,
-        alert_at_percent: None,
+        alert_at_percent: std::collections::BTreeSet::new(),
+        alert_webhook: agix_core::id::WebhookName::budget_alert(),
         timezone: TimeZoneName::default(),
         enforcement: Enforcement::Hard,
         on_outage: None,

@@ -54,6 +54,8 @@ pub(super) const SHARED_KEY: &str = "AGX0037";
 pub(super) const BAD_WEBHOOK: &str = "AGX0038";
 /// A script that cannot be carried out, or is on something that is not simulated.
 pub(super) const BAD_SIMULATION: &str = "AGX0039";
+/// A webhook that does not exist.
+pub(super) const UNKNOWN_WEBHOOK: &str = "AGX0040";
 
 /// The end of a list that was cut short.
 pub(super) const MORE: &str = "AGX0099";

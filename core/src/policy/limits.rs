@@ -1,8 +1,10 @@
 //! Rate limits and budgets of an agent.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::id::WebhookName;
 use crate::units::{AlertPercent, MoneyLimit, RequestLimit, TokenLimit};
 
 /// Request limits of one agent; an absent one does not limit.
@@ -27,8 +29,10 @@ pub struct Budget {
     pub daily: Option<MoneyLimit>,
     /// Most spend of one month.
     pub monthly: Option<MoneyLimit>,
-    /// The share at which an alert is due.
-    pub alert_at_percent: Option<AlertPercent>,
+    /// The shares at which an alert is due.
+    pub alert_at_percent: BTreeSet<AlertPercent>,
+    /// The webhook that alerts go to.
+    pub alert_webhook: WebhookName,
     /// The zone whose midnight begins a day.
     pub timezone: TimeZoneName,
     /// Whether the limit is reserved before a call or only compared with what was spent.

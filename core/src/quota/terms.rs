@@ -68,7 +68,7 @@ impl Terms {
             terms.monthly = budget.monthly.map(MoneyLimit::amount);
             terms.soft = budget.enforcement == Enforcement::Soft;
             terms.timezone = budget.timezone.clone();
-            terms.alerts = budget.alert_at_percent.into_iter().collect();
+            terms.alerts = budget.alert_at_percent.iter().copied().collect();
         }
         Some(terms)
     }

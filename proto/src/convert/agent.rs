@@ -1,13 +1,14 @@
 //! Agents, their limits and budgets, and how a caller is identified.
 
-use agix_core::id::{AgentName, GroupName};
+use agix_core::id::{AgentName, GroupName, WebhookName};
+use agix_core::limits::BUDGET_ALERTS;
 use agix_core::policy::{
     Agent, Budget, Enforcement, Identity, KeyHash, ModelPattern, OnOutage, RateLimits, TimeZoneName,
 };
 use agix_core::units::{AlertPercent, MoneyLimit, NanoUsd, RequestLimit, TokenLimit};
 
 use super::error::{At, InvalidField, InvalidMessage};
-use super::field::{Enumeration as _, checked, digest, enum_value, enumeration, name};
+use super::field::{Enumeration as _, checked, digest, entries, enum_value, enumeration, name};
 use crate::v1;
 
 enumeration!(OnOutage, v1::OnOutage: Deny = Deny, Held = Held, Allow = Allow);
@@ -70,6 +71,7 @@ impl From<(&AgentName, &Budget)> for v1::BudgetEntry {
             daily,
             monthly,
             alert_at_percent,
+            alert_webhook,
             timezone,
             enforcement,
             on_outage,
@@ -78,7 +80,11 @@ impl From<(&AgentName, &Budget)> for v1::BudgetEntry {
             agent: agent.as_str().to_owned(),
             daily_nano_usd: daily.map(MoneyLimit::amount).map(NanoUsd::as_nanos),
             monthly_nano_usd: monthly.map(MoneyLimit::amount).map(NanoUsd::as_nanos),
-            alert_at_percent: alert_at_percent.map(|percent| percent.get().into()),
+            alert_at_percent: alert_at_percent
+                .iter()
+                .map(|percent| percent.get().into())
+                .collect(),
+            alert_webhook: Some(alert_webhook.to_string()),
             timezone: timezone.as_str().to_owned(),
             enforcement: enforcement.number(),
             on_outage: on_outage.map(OnOutage::number),
@@ -98,7 +104,9 @@ impl TryFrom<v1::BudgetEntry> for (AgentName, Budget) {
             timezone,
             enforcement,
             on_outage,
+            alert_webhook,
         } = wire;
+        entries(&alert_at_percent, 0, BUDGET_ALERTS, "alert_at_percent")?;
         if daily_nano_usd.is_none() && monthly_nano_usd.is_none() {
             return Err(InvalidField::Missing).at("daily_nano_usd");
         }
@@ -106,12 +114,19 @@ impl TryFrom<v1::BudgetEntry> for (AgentName, Budget) {
         let budget = Budget {
             daily: money(daily_nano_usd, "daily_nano_usd")?,
             monthly: money(monthly_nano_usd, "monthly_nano_usd")?,
-            alert_at_percent: checked(
-                alert_at_percent.map(u64::from),
-                AlertPercent::new,
-                "1 to 100",
-                "alert_at_percent",
-            )?,
+            alert_at_percent: alert_at_percent
+                .into_iter()
+                .enumerate()
+                .map(|(index, percent)| {
+                    AlertPercent::new(percent.into())
+                        .ok_or(InvalidField::Range("1 to 100"))
+                        .at_entry("alert_at_percent", index)
+                })
+                .collect::<Result<_, _>>()?,
+            alert_webhook: alert_webhook
+                .map(|text| name(&text, "alert_webhook"))
+                .transpose()?
+                .unwrap_or_else(WebhookName::budget_alert),
             // Whether the zone exists was decided where the document was read; another version of
             // the zone database must not make a stored policy unreadable.
             timezone: TimeZoneName::new(&timezone, |_| true)

@@ -50,6 +50,7 @@ pub fn redacted(resource: &Resource) -> v1::Resource {
         Resource::Webhook(name, webhook) => {
             let webhook = WebhookDefinition {
                 secret: shown(&webhook.secret),
+                previous_secret: webhook.previous_secret.as_ref().map(shown),
                 ..webhook.clone()
             };
             v1::Resource::from(&Resource::Webhook(name.clone(), webhook))
@@ -81,7 +82,7 @@ impl From<&Resource> for v1::Resource {
             Resource::Agent(name, value) => Body::Agent((name, value).into()),
             Resource::Identity(value) => Body::Identity(value.into()),
             Resource::WebhookSettings(value) => Body::WebhookSettings((*value).into()),
-            Resource::Webhook(name, value) => Body::Webhook((name, value).into()),
+            Resource::Webhook(name, value) => Body::Webhook(Box::new((name, value).into())),
             Resource::Audit(value) => Body::Audit((*value).into()),
             Resource::Tracing(value) => Body::Tracing((*value).into()),
         };
@@ -105,7 +106,7 @@ impl TryFrom<v1::Resource> for Resource {
             Body::Agent(wire) => entry(wire, Self::Agent, "agent"),
             Body::Identity(wire) => wire.try_into().map(Self::Identity).at("identity"),
             Body::WebhookSettings(wire) => Ok(Self::WebhookSettings(wire.into())),
-            Body::Webhook(wire) => entry(wire, Self::Webhook, "webhook"),
+            Body::Webhook(wire) => entry(*wire, Self::Webhook, "webhook"),
             Body::Audit(wire) => Ok(Self::Audit(wire.into())),
             Body::Tracing(wire) => Tracing::try_from(wire).map(Self::Tracing).at("tracing"),
         }

@@ -197,6 +197,7 @@ proptest! {
                 Resource::Provider(name, provider)
             }
             Resource::Webhook(name, mut webhook) => {
+                webhook.previous_secret = Some(secret.clone());
                 webhook.secret = secret;
                 Resource::Webhook(name, webhook)
             }

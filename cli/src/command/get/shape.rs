@@ -85,6 +85,21 @@ struct WebhookShape {
     prompt_template: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     callback_url: Option<ReferenceShape>,
+    callback_retries: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    previous_secret: Option<ReferenceShape>,
+    scheme: &'static str,
+    tolerance: String,
+    max_payload_bytes: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    max_attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    enabled: bool,
+    keep_prompt: bool,
+    allow_insecure: bool,
+    allow_private: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,16 +219,40 @@ pub(super) fn secret_text(secret: &Secret) -> String {
 impl From<&WebhookDefinition> for WebhookShape {
     fn from(webhook: &WebhookDefinition) -> Self {
         let WebhookDefinition {
+            enabled,
             secret,
+            previous_secret,
+            scheme,
+            tolerance,
+            max_payload_bytes,
             model,
             prompt_template,
+            agent,
+            max_attempts,
+            timeout,
+            keep_prompt,
             callback_url,
+            callback_retries,
+            allow_insecure,
+            allow_private,
         } = webhook;
         Self {
             secret: ReferenceShape::from(secret),
             model: model.as_ref().map(ToString::to_string),
             prompt_template: prompt_template.clone(),
             callback_url: callback_url.as_ref().map(ReferenceShape::from),
+            callback_retries: callback_retries.iter().copied().map(span).collect(),
+            previous_secret: previous_secret.as_ref().map(ReferenceShape::from),
+            scheme: scheme.as_str(),
+            tolerance: span(*tolerance),
+            max_payload_bytes: *max_payload_bytes,
+            agent: agent.as_ref().map(ToString::to_string),
+            max_attempts: *max_attempts,
+            timeout: timeout.map(span),
+            enabled: *enabled,
+            keep_prompt: *keep_prompt,
+            allow_insecure: *allow_insecure,
+            allow_private: *allow_private,
         }
     }
 }

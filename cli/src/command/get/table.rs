@@ -153,12 +153,13 @@ fn budgets(policy: &Policy) -> (Table, usize) {
         "ENFORCEMENT",
     ]);
     for (name, budget) in &policy.budgets {
-        let alert = budget.alert_at_percent.map(|at| format!("{}%", at.get()));
+        let alerts = budget.alert_at_percent.iter();
+        let alerts: Vec<String> = alerts.map(|at| format!("{}%", at.get())).collect();
         table.row([
             name.to_string(),
             or_none(budget.daily.map(agix_core::units::MoneyLimit::amount)),
             or_none(budget.monthly.map(agix_core::units::MoneyLimit::amount)),
-            or_none(alert),
+            or_none((!alerts.is_empty()).then(|| alerts.join(", "))),
             budget.timezone.to_string(),
             enforcement(budget.enforcement).to_owned(),
         ]);

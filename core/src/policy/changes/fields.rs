@@ -3,6 +3,7 @@
 
 use std::fmt::Display;
 
+use crate::id::WebhookName;
 use crate::policy::duration::written;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
@@ -282,6 +283,7 @@ fn of_budget(budget: &Budget) -> Lines {
         daily,
         monthly,
         alert_at_percent,
+        alert_webhook,
         timezone,
         enforcement,
         on_outage,
@@ -289,8 +291,22 @@ fn of_budget(budget: &Budget) -> Lines {
     let mut lines = Lines::default();
     lines.set_if("daily_limit_usd", daily.map(MoneyLimit::amount));
     lines.set_if("monthly_limit_usd", monthly.map(MoneyLimit::amount));
-    let percent = alert_at_percent.map(AlertPercent::get);
-    lines.set_if("alert_at_percent", percent);
+    let mut percents = alert_at_percent.iter().copied().map(AlertPercent::get);
+    match (percents.next(), percents.len()) {
+        (None, _) => {}
+        (Some(percent), 0) => lines.set("alert_at_percent", percent),
+        (Some(first), _) => {
+            let all = std::iter::once(first).chain(percents);
+            lines.set("alert_at_percent", list(all));
+        }
+    }
+    let default = WebhookName::budget_alert();
+    lines.set_or(
+        "alert_webhook",
+        alert_webhook,
+        &default,
+        ToString::to_string,
+    );
     let utc = TimeZoneName::default();
     lines.set_or("timezone", timezone, &utc, ToString::to_string);
     let default = Enforcement::default();
@@ -350,16 +366,57 @@ fn of_webhook_settings(settings: WebhookSettings) -> Lines {
 
 fn of_webhook(webhook: &WebhookDefinition) -> Lines {
     let WebhookDefinition {
+        enabled,
         secret,
+        previous_secret,
+        scheme,
+        tolerance,
+        max_payload_bytes,
         model,
         prompt_template,
+        agent,
+        max_attempts,
+        timeout,
+        keep_prompt,
         callback_url,
+        callback_retries,
+        allow_insecure,
+        allow_private,
     } = webhook;
+    let default = WebhookDefinition::new(secret.clone());
     let mut lines = Lines::default();
     lines.set("secret", secret);
+    lines.set_if("previous_secret", previous_secret.as_ref());
+    lines.set_or("scheme", scheme, &default.scheme, |it| {
+        it.as_str().to_owned()
+    });
+    lines.set_or("tolerance", tolerance, &default.tolerance, written);
+    let bytes = &default.max_payload_bytes;
+    lines.set_or(
+        "max_payload_bytes",
+        max_payload_bytes,
+        bytes,
+        u32::to_string,
+    );
     lines.set_if("model", model.as_ref());
     lines.set_if("prompt_template", prompt_template.as_ref());
+    lines.set_if("agent", agent.as_ref());
+    let attempts = &default.max_attempts;
+    lines.set_or("max_attempts", max_attempts, attempts, u32::to_string);
+    lines.set_if("timeout", timeout.as_ref().map(written));
     lines.set_if("callback_url", callback_url.as_ref());
+    let retries = &default.callback_retries;
+    lines.set_or("callback_retries", callback_retries, retries, |it| {
+        list(it.iter().map(written))
+    });
+    for (field, value, default) in [
+        ("enabled", enabled, &default.enabled),
+        ("keep_prompt", keep_prompt, &default.keep_prompt),
+        ("allow_insecure", allow_insecure, &default.allow_insecure),
+        ("allow_private", allow_private, &default.allow_private),
+    ] {
+        lines.set_or(field, value, default, bool::to_string);
+    }
     lines
 }
 

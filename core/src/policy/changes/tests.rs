@@ -112,6 +112,9 @@ fn every_field_of_a_document_has_a_line() {
         "agents.code-reviewer.models: [gpt-4o*, claude-opus-4-6]",
         "identity.default_agent: anonymous",
         "webhooks.definitions.summarize.callback_url: https://${HOST}/callback",
+        "webhooks.definitions.summarize.callback_retries: [1s, 1m]",
+        "webhooks.definitions.summarize.scheme: standard",
+        "webhooks.definitions.summarize.keep_prompt: true",
         "tracing.sample_rate: 0.1",
     ] {
         assert!(lines.iter().any(|one| one == line), "{line}\n{lines:#?}");

@@ -2,7 +2,12 @@
 
 use super::address;
 use super::{Place, Problems};
-use crate::limits::{LONGEST_SETTING, MAX_RETRIES, SAME_MODEL_RETRIES, TEMPLATE_BYTES};
+use crate::id::WebhookName;
+use crate::limits::{
+    BUDGET_ALERTS, LONGEST_SETTING, MAX_RETRIES, PROPOSED_NAMES, SAME_MODEL_RETRIES,
+    TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_PAYLOAD_BYTES_MOST, WEBHOOK_RETRIES_MOST,
+};
+use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
 use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
 
@@ -66,6 +71,29 @@ impl Policy {
                 let help = "write `daily_limit_usd`, `monthly_limit_usd` or both";
                 problems.add_with(&Place::new(&key, ""), code::EMPTY_BUDGET, message, help);
             }
+            // The default may be absent: then alerts are only noted.
+            let webhook = &budget.alert_webhook;
+            if *webhook != WebhookName::budget_alert() && !self.webhooks.contains_key(webhook) {
+                let key = ResourceKey::Budget(agent.clone());
+                let message = format!("there is no webhook `{webhook}`");
+                let names = self.webhooks.keys().map(WebhookName::as_str);
+                let near = nearest(webhook.as_str(), names.take(PROPOSED_NAMES));
+                let help = match near {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "define it under `webhooks.definitions`".to_owned(),
+                };
+                let place = Place::new(&key, "alert_webhook");
+                problems.add_with(&place, code::UNKNOWN_WEBHOOK, message, help);
+            }
+            if budget.alert_at_percent.len() > BUDGET_ALERTS {
+                let key = ResourceKey::Budget(agent.clone());
+                let message = format!("`alert_at_percent` takes at most {BUDGET_ALERTS} entries");
+                problems.add(
+                    &Place::new(&key, "alert_at_percent"),
+                    code::TOO_LONG,
+                    message,
+                );
+            }
         }
     }
 
@@ -75,7 +103,13 @@ impl Policy {
             if let Some(model) = &webhook.model {
                 self.check_route(model, &Place::new(&key, "model"), problems);
             }
+            if webhook.charged(name).is_err() {
+                let message = "the webhook's name is too long for that of an agent";
+                let help = "name the agent that is charged: `agent: NAME`";
+                problems.add_with(&Place::new(&key, ""), code::BAD_WEBHOOK, message, help);
+            }
             check_webhook(webhook, &key, problems);
+            check_bounds(webhook, &key, problems);
         }
     }
 }
@@ -108,5 +142,43 @@ fn check_webhook(webhook: &WebhookDefinition, key: &ResourceKey, problems: &mut 
     if let Some(fault) = webhook.callback_url.as_ref().and_then(address::fault) {
         let message = format!("`callback_url` {fault}");
         problems.add(&place("callback_url"), code::BAD_ADDRESS, message);
+    }
+}
+
+/// The numbers and times of a webhook.
+fn check_bounds(webhook: &WebhookDefinition, key: &ResourceKey, problems: &mut Problems) {
+    for (field, value, most) in [
+        (
+            "max_payload_bytes",
+            webhook.max_payload_bytes,
+            WEBHOOK_PAYLOAD_BYTES_MOST,
+        ),
+        ("max_attempts", webhook.max_attempts, WEBHOOK_ATTEMPTS_MOST),
+    ] {
+        if !(1..=most).contains(&value) {
+            let message = format!("`{field}` must lie between 1 and {most}");
+            problems.add(&Place::new(key, field), code::BAD_NUMBER, message);
+        }
+    }
+    let retries = &webhook.callback_retries;
+    if retries.len() > WEBHOOK_RETRIES_MOST {
+        let message = format!("`callback_retries` takes at most {WEBHOOK_RETRIES_MOST} entries");
+        problems.add(
+            &Place::new(key, "callback_retries"),
+            code::TOO_LONG,
+            message,
+        );
+    }
+    let times = [
+        ("tolerance", Some(webhook.tolerance)),
+        ("timeout", webhook.timeout),
+    ];
+    let pauses = retries.iter().map(|time| ("callback_retries", Some(*time)));
+    for (field, time) in times.into_iter().chain(pauses) {
+        if time.is_some_and(|time| time.is_zero() || time > LONGEST_SETTING) {
+            let longest = written(&LONGEST_SETTING);
+            let message = format!("`{field}` must be longer than nothing and at most {longest}");
+            problems.add(&Place::new(key, field), code::BAD_DURATION, message);
+        }
     }
 }

@@ -1,7 +1,9 @@
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
 use crate::id::{AgentName, ProviderName, WebhookName};
+use crate::limits::{LONGEST_SETTING, WEBHOOK_PAYLOAD_BYTES_MOST, WEBHOOK_RETRIES_MOST};
 use crate::policy::{
     Agent, Api, Budget, Chain, Enforcement, KeyHash, Model, Provider, Reference, Secret,
     SimulatedOutcome, Simulation, TimeZoneName, WebhookDefinition,
@@ -154,16 +156,16 @@ fn a_budget_has_an_amount_and_a_webhook_something_to_do() {
     let budget = Budget {
         daily: None,
         monthly: None,
-        alert_at_percent: None,
+        alert_at_percent: BTreeSet::new(),
+        alert_webhook: WebhookName::new("w-alert").unwrap(),
         timezone: TimeZoneName::default(),
         enforcement: Enforcement::Hard,
         on_outage: None,
     };
     let webhook = WebhookDefinition {
-        secret: Secret::new(Reference::literal("s")),
         model: Some(model("llama")),
-        prompt_template: None,
         callback_url: Some(Reference::literal("gopher://h")),
+        ..WebhookDefinition::new(Secret::new(Reference::literal("s")))
     };
     assert_eq!(
         found(|policy| {
@@ -174,9 +176,39 @@ fn a_budget_has_an_amount_and_a_webhook_something_to_do() {
         }),
         [
             "budgets.a AGX0035",
+            "budgets.a.alert_webhook AGX0040",
             "webhooks.definitions.w.model AGX0032",
             "webhooks.definitions.w.model AGX0038",
             "webhooks.definitions.w.callback_url AGX0034",
+        ]
+    );
+}
+
+#[test]
+fn the_numbers_and_times_of_a_webhook_have_bounds() {
+    let webhook = WebhookDefinition {
+        callback_url: Some(Reference::literal("https://h.example")),
+        tolerance: Duration::ZERO,
+        max_payload_bytes: WEBHOOK_PAYLOAD_BYTES_MOST + 1,
+        max_attempts: 0,
+        timeout: Some(LONGEST_SETTING * 2),
+        callback_retries: vec![Duration::ZERO; WEBHOOK_RETRIES_MOST + 1],
+        ..WebhookDefinition::new(Secret::new(Reference::literal("s")))
+    };
+    let name = WebhookName::new(&"w".repeat(64)).unwrap();
+    let mut found = found(|policy| drop(policy.webhooks.insert(name.clone(), webhook)));
+    found.dedup();
+    let place = format!("webhooks.definitions.{name}");
+    assert_eq!(
+        found,
+        [
+            format!("{place} AGX0038"),
+            format!("{place}.max_payload_bytes AGX0008"),
+            format!("{place}.max_attempts AGX0008"),
+            format!("{place}.callback_retries AGX0017"),
+            format!("{place}.tolerance AGX0009"),
+            format!("{place}.timeout AGX0009"),
+            format!("{place}.callback_retries AGX0009"),
         ]
     );
 }

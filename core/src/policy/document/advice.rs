@@ -27,7 +27,7 @@ const NOT_IN_FORCE: [NotInForce; 6] = [
         field: "",
         is_set: |policy| {
             let mut budgets = policy.budgets.values();
-            budgets.any(|budget| budget.alert_at_percent.is_some())
+            budgets.any(|budget| !budget.alert_at_percent.is_empty())
         },
         instead: "alerts are noted in the ledger, but nobody is told",
     },

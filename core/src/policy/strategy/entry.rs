@@ -8,8 +8,8 @@ use crate::id::ModelName;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
     KeyHash, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Reference,
-    ReferencePart, Secret, SimulatedOutcome, Simulation, StreamRescue, TimeZoneName, Timeouts,
-    Tracing, UnknownModel, WebhookDefinition, WebhookSettings,
+    ReferencePart, Secret, SignatureScheme, SimulatedOutcome, Simulation, StreamRescue,
+    TimeZoneName, Timeouts, Tracing, UnknownModel, WebhookDefinition, WebhookSettings,
 };
 use crate::units::{
     AlertPercent, CostRatio, MoneyLimit, PicoUsdPerToken, RequestLimit, SampleRate, TokenLimit,
@@ -254,15 +254,23 @@ pub(super) fn budget() -> impl Strategy<Value = Budget> {
         (money().prop_map(Some), of(money())),
         (Just(None), money().prop_map(Some)),
     ];
-    let percent = of((1_u64..=100).prop_map(|it| AlertPercent::new(it).expect("in range")));
+    let percent = (1_u64..=100).prop_map(|it| AlertPercent::new(it).expect("in range"));
+    let alerts = (btree_set(percent, 0..4), name());
     let zone = select(&["UTC", "Europe/Berlin", "America/Argentina/Ushuaia"][..])
         .prop_map(|text| TimeZoneName::new(text, |_| true).expect("the name is legal"));
     let enforcement = select(&[Enforcement::Hard, Enforcement::Soft][..]);
-    (amounts, percent, zone, enforcement, of(on_outage())).prop_map(
-        |((daily, monthly), alert_at_percent, timezone, enforcement, on_outage)| Budget {
+    (amounts, alerts, zone, enforcement, of(on_outage())).prop_map(
+        |(
+            (daily, monthly),
+            (alert_at_percent, alert_webhook),
+            timezone,
+            enforcement,
+            on_outage,
+        )| Budget {
             daily,
             monthly,
             alert_at_percent,
+            alert_webhook,
             timezone,
             enforcement,
             on_outage,
@@ -297,14 +305,40 @@ pub(super) fn webhook_settings() -> impl Strategy<Value = WebhookSettings> {
 }
 
 pub(super) fn webhook() -> impl Strategy<Value = WebhookDefinition> {
-    (secret(), of((name(), ".{0,40}")), of(reference())).prop_map(
-        |(secret, prompt, callback_url)| {
+    let scheme = select(&SignatureScheme::NAMED[..]).prop_map(|(_, scheme)| scheme);
+    let received = (secret(), of(secret()), scheme, millis(1), 1..=u32::MAX);
+    let run = (
+        of((name(), ".{0,40}")),
+        of(name()),
+        1..=u32::MAX,
+        of(millis(1)),
+    );
+    let called = (of(reference()), vec(millis(1), 0..4));
+    (received, run, called, any::<[bool; 4]>()).prop_map(
+        |(
+            (secret, previous_secret, scheme, tolerance, max_payload_bytes),
+            (prompt, agent, max_attempts, timeout),
+            (callback_url, callback_retries),
+            [enabled, keep_prompt, allow_insecure, allow_private],
+        )| {
             let (model, prompt_template) = prompt.unzip();
             WebhookDefinition {
+                enabled,
                 secret,
+                previous_secret,
+                scheme,
+                tolerance,
+                max_payload_bytes,
                 model,
                 prompt_template,
+                agent,
+                max_attempts,
+                timeout,
+                keep_prompt,
                 callback_url,
+                callback_retries,
+                allow_insecure,
+                allow_private,
             }
         },
     )

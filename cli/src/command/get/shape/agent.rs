@@ -24,8 +24,9 @@ pub(super) struct BudgetShape {
     daily_limit_usd: Option<Decimal>,
     #[serde(skip_serializing_if = "Option::is_none")]
     monthly_limit_usd: Option<Decimal>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    alert_at_percent: Option<u8>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alert_at_percent: Vec<u8>,
+    alert_webhook: String,
     timezone: String,
     enforcement: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,6 +74,7 @@ impl From<&Budget> for BudgetShape {
             daily,
             monthly,
             alert_at_percent,
+            alert_webhook,
             timezone,
             enforcement: enforced,
             on_outage: outage,
@@ -80,7 +82,11 @@ impl From<&Budget> for BudgetShape {
         Self {
             daily_limit_usd: daily.map(|limit| Decimal::new(&limit.amount())),
             monthly_limit_usd: monthly.map(|limit| Decimal::new(&limit.amount())),
-            alert_at_percent: alert_at_percent.map(agix_core::units::AlertPercent::get),
+            alert_at_percent: alert_at_percent
+                .iter()
+                .map(|percent| percent.get())
+                .collect(),
+            alert_webhook: alert_webhook.to_string(),
             timezone: timezone.to_string(),
             enforcement: enforcement(*enforced),
             on_outage: outage.map(on_outage),

@@ -1,9 +1,10 @@
 //! `rate_limits` and `budgets`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{named, sound};
-use crate::id::AgentName;
+use crate::id::{AgentName, WebhookName};
+use crate::limits::BUDGET_ALERTS;
 use crate::policy::document::Reader;
 use crate::policy::document::field::{self, Field, Whole};
 use crate::policy::document::tree::{Node, Value};
@@ -93,17 +94,29 @@ fn budget(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Budget> {
         "daily_limit_usd",
         "monthly_limit_usd",
         "alert_at_percent",
+        "alert_webhook",
         "timezone",
         "enforcement",
         "on_outage",
     ];
-    let [daily, monthly, alert, timezone, enforcement, on_outage] = field.record(reader, keys)?;
+    let [
+        daily,
+        monthly,
+        alert,
+        webhook,
+        timezone,
+        enforcement,
+        on_outage,
+    ] = field.record(reader, keys)?;
     Some(Budget {
         daily: daily.and_then(|field| money(&field, reader)),
         monthly: monthly.and_then(|field| money(&field, reader)),
         alert_at_percent: alert
-            .and_then(|field| field.whole(reader, PERCENT))
-            .and_then(AlertPercent::new),
+            .map(|field| alerts(&field, reader))
+            .unwrap_or_default(),
+        alert_webhook: webhook
+            .and_then(|field| field.name(reader))
+            .unwrap_or_else(WebhookName::budget_alert),
         timezone: match timezone {
             Some(field) => time_zone(&field, reader)?,
             None => reader.utc.clone(),
@@ -113,6 +126,33 @@ fn budget(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Budget> {
             .unwrap_or_default(),
         on_outage: on_outage.and_then(|field| field.choice(reader, &ON_OUTAGE)),
     })
+}
+
+/// One threshold, or a list of them.
+fn alerts(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> BTreeSet<AlertPercent> {
+    let one = |field: &Field<'_, '_>, reader: &mut Reader<'_>| {
+        let percent = field.whole(reader, PERCENT)?;
+        AlertPercent::new(percent)
+    };
+    if !matches!(field.node.value(), Value::List(_)) {
+        return one(field, reader).into_iter().collect();
+    }
+    let items = field.items(reader).unwrap_or_default();
+    if items.len() > BUDGET_ALERTS {
+        field.too_long(reader, &format!("{} entries", items.len()), BUDGET_ALERTS);
+        return BTreeSet::new();
+    }
+    let mut found = BTreeSet::new();
+    for item in &items {
+        let Some(percent) = one(item, reader) else {
+            continue;
+        };
+        if !found.insert(percent) {
+            let message = format!("{} is there twice", item.path.label());
+            item.error(reader, code::BAD_NUMBER, message);
+        }
+    }
+    found
 }
 
 fn money(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<MoneyLimit> {

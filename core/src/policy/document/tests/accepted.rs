@@ -1,10 +1,10 @@
 use std::time::Duration;
 
 use super::*;
-use crate::id::{AgentName, ModelName, ProviderName};
+use crate::id::{AgentName, ModelName, ProviderName, WebhookName};
 use crate::policy::{
-    Api, BreakerSettings, Enforcement, Model, OnOutage, Provider, Reference, SimulatedOutcome,
-    StreamRescue, UnknownModel,
+    Api, BreakerSettings, Enforcement, Model, OnOutage, Provider, Reference, SignatureScheme,
+    SimulatedOutcome, StreamRescue, UnknownModel, WebhookDefinition,
 };
 
 /// The blocks of the product's description, each with what it must say.
@@ -83,7 +83,7 @@ fn the_enterprise_setup_means_what_it_says() {
     let budget = &policy.budgets[&agent("critical-agent")];
     assert_eq!(budget.daily.unwrap().amount().to_string(), "100");
     assert_eq!(budget.monthly, None);
-    assert_eq!(budget.alert_at_percent.unwrap().get(), 75);
+    assert_eq!(budget.alert_at_percent.first().unwrap().get(), 75);
     let webhook = policy.webhooks.values().next().unwrap();
     assert_eq!(
         webhook.prompt_template.as_deref(),
@@ -199,6 +199,46 @@ fn settings_say_every_field() {
     assert!(policy.identity.require_key);
     assert_eq!(policy.identity.default_agent.as_str(), "anonymous");
     assert!(!policy.webhook_settings.enabled);
+}
+
+#[test]
+fn a_webhook_says_every_field_or_has_its_default() {
+    let policy = policy(FULL);
+    let webhook = |name: &str| &policy.webhooks[&WebhookName::new(name).unwrap()];
+    let full = webhook("summarize");
+    assert_eq!(full.scheme, SignatureScheme::Standard);
+    assert!(full.previous_secret.as_ref().unwrap().holds_literal());
+    assert_eq!(full.tolerance, Duration::from_mins(1));
+    assert_eq!(full.max_payload_bytes, 65_536);
+    assert_eq!(full.agent, Some(agent("code-reviewer")));
+    assert_eq!(full.max_attempts, 2);
+    assert_eq!(full.timeout, Some(Duration::from_secs(45)));
+    let pauses = [1, 60].map(Duration::from_secs);
+    assert_eq!(full.callback_retries, pauses);
+    assert!(!full.enabled && full.keep_prompt && full.allow_insecure && full.allow_private);
+    let plain = webhook("alert");
+    let default = WebhookDefinition {
+        callback_url: plain.callback_url.clone(),
+        ..WebhookDefinition::new(plain.secret.clone())
+    };
+    assert_eq!(*plain, default);
+}
+
+#[test]
+fn a_budget_alerts_at_one_share_or_at_several() {
+    let policy = policy(
+        "budgets: { a: { daily_limit_usd: 1, alert_at_percent: [100, 50, 80], alert_webhook: w },\n\
+         \x20 b: { daily_limit_usd: 1, alert_at_percent: 80 } }\n\
+         webhooks: { definitions: { w: { secret: s, callback_url: https://h.example } } }",
+    );
+    let percents = |name: &str| -> Vec<u8> {
+        let budget = &policy.budgets[&agent(name)];
+        budget.alert_at_percent.iter().map(|at| at.get()).collect()
+    };
+    assert_eq!(percents("a"), [50, 80, 100]);
+    assert_eq!(percents("b"), [80]);
+    let webhook = |name: &str| policy.budgets[&agent(name)].alert_webhook.as_str();
+    assert_eq!([webhook("a"), webhook("b")], ["w", "budget-alert"]);
 }
 
 #[test]

@@ -115,6 +115,38 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:55 AGX0008 budgets.a.alert_at_percent",
     ),
     (
+        "budgets: { a: { daily_limit_usd: 1, alert_at_percent: [80, 101] } }",
+        "1:60 AGX0008 budgets.a.alert_at_percent[1]",
+    ),
+    (
+        "budgets: { a: { daily_limit_usd: 1, alert_at_percent: [80, 50, 80] } }",
+        "1:64 AGX0008 budgets.a.alert_at_percent[2]",
+    ),
+    (
+        "budgets: { a: { daily_limit_usd: 1, alert_at_percent: [1,2,3,4,5,6,7,8,9] } }",
+        "1:55 AGX0017 budgets.a.alert_at_percent",
+    ),
+    (
+        "budgets: { a: { daily_limit_usd: 1, alert_webhook: nobody } }",
+        "1:52 AGX0040 budgets.a.alert_webhook",
+    ),
+    (
+        "webhooks: { definitions: { w: { secret: s, callback_url: https://h, scheme: gitlab } } }",
+        "1:77 AGX0010 webhooks.definitions.w.scheme",
+    ),
+    (
+        "webhooks: { definitions: { w: { secret: s, callback_url: https://h, max_attempts: 0 } } }",
+        "1:83 AGX0008 webhooks.definitions.w.max_attempts",
+    ),
+    (
+        "webhooks: { definitions: { w: { secret: s, callback_url: https://h, tolerance: 0s } } }",
+        "1:80 AGX0009 webhooks.definitions.w.tolerance",
+    ),
+    (
+        "webhooks: { definitions: { w: { secret: s, callback_url: https://h, callback_retries: 5s } } }",
+        "1:87 AGX0005 webhooks.definitions.w.callback_retries",
+    ),
+    (
         "budgets: { a: { daily_limit_usd: 1, timezone: Mars/Base } }",
         "1:47 AGX0013 budgets.a.timezone",
     ),
