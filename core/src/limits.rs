@@ -234,7 +234,7 @@ pub const WEBHOOK_PAYLOAD_BYTES: usize = 512 * 1024;
 pub const WEBHOOK_HEADER_BYTES: usize = 4 * 1024;
 /// Largest output of a model that is called back, in bytes.
 pub const WEBHOOK_OUTPUT_BYTES: usize = 256 * 1024;
-/// Largest prompt, in bytes.
+/// Part of a rendered prompt that is kept, in bytes.
 pub const WEBHOOK_PROMPT_BYTES: usize = 256 * 1024;
 /// Length of the error of an execution, in bytes.
 pub const WEBHOOK_ERROR_TEXT: usize = 4 * 1024;
@@ -265,11 +265,17 @@ pub const WEBHOOK_RETRIES_MOST: usize = 32;
 /// Most model calls of one execution that a definition may allow.
 pub const WEBHOOK_ATTEMPTS_MOST: u32 = 10;
 /// Largest body of a webhook, in bytes, unless its definition says otherwise.
-pub const WEBHOOK_PAYLOAD_BYTES: u32 = 256 * 1024;
-/// Largest body that a definition may allow, in bytes: with its headers it fits a value of the store.
-pub const WEBHOOK_PAYLOAD_BYTES_MOST: u32 = 512 * 1024;
+pub const WEBHOOK_PAYLOAD_DEFAULT: u32 = 256 * 1024;
 /// How far the time of a signature may be off, unless the definition says otherwise.
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
+/// Largest rendered prompt of a webhook, in bytes.
+pub const WEBHOOK_RENDERED_BYTES: usize = 1024 * 1024;
+/// Most fields and conditions of one template.
+pub const TEMPLATE_ACTIONS: usize = 1_000;
+/// Most words and signs of one of them.
+pub const TEMPLATE_TOKENS: usize = 64;
+/// Deepest nesting of conditions in a template.
+pub const TEMPLATE_DEPTH: usize = 16;
 /// Most thresholds of the alerts of one budget.
 pub const BUDGET_ALERTS: usize = 8;
 /// Longest pause between two callbacks, whatever the receiver asks for.

@@ -10,4 +10,5 @@
 pub mod execution;
 pub mod outcome;
 pub mod queue;
+pub mod template;
 pub mod work;

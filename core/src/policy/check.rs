@@ -24,7 +24,8 @@ use crate::policy::{Policy, ResourceKey};
 pub struct Problem {
     /// The resource at fault.
     pub resource: ResourceKey,
-    /// The field within it: `base_url`, `models[1]`, in a chain `[1]`; empty for the resource.
+    /// The field within it: `base_url`, `models[1]`, in a chain `[1]`, in a template its line
+    /// and column `prompt_template[3:5]`; empty for the resource.
     pub field: String,
     /// A stable code, `AGX0031`.
     pub code: &'static str,

@@ -56,6 +56,8 @@ pub(super) const BAD_WEBHOOK: &str = "AGX0038";
 pub(super) const BAD_SIMULATION: &str = "AGX0039";
 /// A webhook that does not exist.
 pub(super) const UNKNOWN_WEBHOOK: &str = "AGX0040";
+/// A prompt template that cannot be rendered.
+pub(super) const BAD_TEMPLATE: &str = "AGX0041";
 
 /// The end of a list that was cut short.
 pub(super) const MORE: &str = "AGX0099";

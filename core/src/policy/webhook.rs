@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::id::{AgentName, InvalidName, ModelName, WebhookName};
-use crate::limits::{WEBHOOK_ATTEMPTS, WEBHOOK_PAYLOAD_BYTES, WEBHOOK_RETRIES, WEBHOOK_TOLERANCE};
+use crate::limits::{
+    WEBHOOK_ATTEMPTS, WEBHOOK_PAYLOAD_BYTES, WEBHOOK_PAYLOAD_DEFAULT, WEBHOOK_RETRIES,
+    WEBHOOK_TOLERANCE,
+};
 use crate::policy::{Reference, Secret};
 
 /// Switch of all webhooks.
@@ -79,7 +82,7 @@ impl WebhookDefinition {
             previous_secret: None,
             scheme: SignatureScheme::default(),
             tolerance: WEBHOOK_TOLERANCE,
-            max_payload_bytes: WEBHOOK_PAYLOAD_BYTES,
+            max_payload_bytes: WEBHOOK_PAYLOAD_DEFAULT,
             model: None,
             prompt_template: None,
             agent: None,
@@ -91,6 +94,11 @@ impl WebhookDefinition {
             allow_insecure: false,
             allow_private: false,
         }
+    }
+
+    /// The largest body that a definition may allow, in bytes.
+    pub(in crate::policy) fn most_payload() -> u32 {
+        u32::try_from(WEBHOOK_PAYLOAD_BYTES).unwrap_or(u32::MAX)
     }
 
     /// Who is charged for the model calls of the webhook `name`, which has this definition.

@@ -1,15 +1,18 @@
 //! Checks of the failover settings, of budgets and of webhooks.
 
+use std::collections::BTreeSet;
+
 use super::address;
 use super::{Place, Problems};
 use crate::id::WebhookName;
 use crate::limits::{
     BUDGET_ALERTS, LONGEST_SETTING, MAX_RETRIES, PROPOSED_NAMES, SAME_MODEL_RETRIES,
-    TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_PAYLOAD_BYTES_MOST, WEBHOOK_RETRIES_MOST,
+    TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_RETRIES_MOST,
 };
 use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
 use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
+use crate::webhook::template::{Subject, Template};
 
 impl Policy {
     pub(super) fn check_failover(&self, problems: &mut Problems) {
@@ -97,9 +100,26 @@ impl Policy {
         }
     }
 
+    /// The webhooks that alerts go to, defined or not.
+    fn alert_webhooks(&self) -> BTreeSet<WebhookName> {
+        let named = self.budgets.values().map(|budget| &budget.alert_webhook);
+        let mut all: BTreeSet<WebhookName> = named.cloned().collect();
+        all.insert(WebhookName::budget_alert());
+        all
+    }
+
     pub(super) fn check_webhooks(&self, problems: &mut Problems) {
+        let alert_webhooks = self.alert_webhooks();
         for (name, webhook) in &self.webhooks {
             let key = ResourceKey::Webhook(name.clone());
+            if let Some(template) = &webhook.prompt_template {
+                let subject = if alert_webhooks.contains(name) {
+                    Subject::Alert
+                } else {
+                    Subject::Received
+                };
+                check_template(template, subject, &key, problems);
+            }
             if let Some(model) = &webhook.model {
                 self.check_route(model, &Place::new(&key, "model"), problems);
             }
@@ -110,6 +130,23 @@ impl Policy {
             }
             check_webhook(webhook, &key, problems);
             check_bounds(webhook, &key, problems);
+        }
+    }
+}
+
+fn check_template(text: &str, subject: Subject, key: &ResourceKey, problems: &mut Problems) {
+    let Err(faults) = Template::parse(text, subject) else {
+        return;
+    };
+    for fault in faults {
+        let before = text.get(..fault.at).unwrap_or_default();
+        let line = before.split('\n').count();
+        let in_line = before.rsplit('\n').next().unwrap_or_default();
+        let column = in_line.chars().count().saturating_add(1);
+        let place = Place::new(key, format_args!("prompt_template[{line}:{column}]"));
+        match fault.help {
+            Some(help) => problems.add_with(&place, code::BAD_TEMPLATE, fault.message, help),
+            None => problems.add(&place, code::BAD_TEMPLATE, fault.message),
         }
     }
 }
@@ -151,7 +188,7 @@ fn check_bounds(webhook: &WebhookDefinition, key: &ResourceKey, problems: &mut P
         (
             "max_payload_bytes",
             webhook.max_payload_bytes,
-            WEBHOOK_PAYLOAD_BYTES_MOST,
+            WebhookDefinition::most_payload(),
         ),
         ("max_attempts", webhook.max_attempts, WEBHOOK_ATTEMPTS_MOST),
     ] {

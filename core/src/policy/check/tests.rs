@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::id::{AgentName, ProviderName, WebhookName};
-use crate::limits::{LONGEST_SETTING, WEBHOOK_PAYLOAD_BYTES_MOST, WEBHOOK_RETRIES_MOST};
+use crate::limits::{LONGEST_SETTING, WEBHOOK_RETRIES_MOST};
 use crate::policy::{
     Agent, Api, Budget, Chain, Enforcement, KeyHash, Model, Provider, Reference, Secret,
     SimulatedOutcome, Simulation, TimeZoneName, WebhookDefinition,
@@ -189,7 +189,7 @@ fn the_numbers_and_times_of_a_webhook_have_bounds() {
     let webhook = WebhookDefinition {
         callback_url: Some(Reference::literal("https://h.example")),
         tolerance: Duration::ZERO,
-        max_payload_bytes: WEBHOOK_PAYLOAD_BYTES_MOST + 1,
+        max_payload_bytes: WebhookDefinition::most_payload() + 1,
         max_attempts: 0,
         timeout: Some(LONGEST_SETTING * 2),
         callback_retries: vec![Duration::ZERO; WEBHOOK_RETRIES_MOST + 1],

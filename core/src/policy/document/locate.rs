@@ -16,7 +16,10 @@ pub(super) fn report_problems(
     for (index, problem) in problems.iter().enumerate() {
         // Beyond the bound they are only counted.
         let span = (index < POLICY_ERRORS)
-            .then(|| span(sections, &problem.resource, &problem.field))
+            .then(|| {
+                let whole = span(sections, &problem.resource, &problem.field);
+                in_text(sections, problem, report).or(whole)
+            })
             .flatten();
         let finding = match span {
             Some(span) => Finding::error(problem.code, span, &*problem.message),
@@ -28,6 +31,37 @@ pub(super) fn report_problems(
                 .with_help(problem.help.as_deref()),
         );
     }
+}
+
+/// Where the line and column of a text stand that the field of a problem ends with: `[3:5]`.
+///
+/// YAML writes one text in many ways. What stands at that place of it is looked for where it is
+/// written; it is there letter by letter, unless it is folded or escaped.
+fn in_text(sections: &Sections<'_, '_>, problem: &Problem, report: &Report<'_>) -> Option<Span> {
+    let (field, place) = problem.field.strip_suffix(']')?.rsplit_once('[')?;
+    let (line, column) = place.split_once(':')?;
+    let (line, column) = (line.parse::<usize>().ok()?, column.parse::<usize>().ok()?);
+    let node = child(entry(sections, &problem.resource)?.node, field)?
+        .value
+        .defined();
+    let (Value::Plain(text) | Value::Quoted(text)) = node.value() else {
+        return None;
+    };
+    let lines = text.split_inclusive('\n');
+    let start: usize = lines.take(line.checked_sub(1)?).map(str::len).sum();
+    let rest = text.get(start..)?;
+    let (within, _) = rest.char_indices().nth(column.checked_sub(1)?)?;
+    let (before, after) = text.split_at_checked(start.checked_add(within)?)?;
+    let mark = after.split(['\n', '}', '%']).next()?.trim_end();
+    let earlier = before.matches(mark).count();
+    let written = report.source(node.span)?;
+    let (found, _) = written.match_indices(mark).nth(earlier)?;
+    let start = node.span.start.checked_add(u32::try_from(found).ok()?)?;
+    Some(Span {
+        start,
+        end: start.checked_add(u32::try_from(mark.len()).ok()?)?,
+        ..node.span
+    })
 }
 
 /// Where `field` of `resource` stands: its value, or what is nearest to it.

@@ -137,6 +137,13 @@ impl<'r> Report<'r> {
         }
     }
 
+    /// What is written at `span`.
+    pub(super) fn source(&self, span: Span) -> Option<&'r str> {
+        let file = self.files.get(usize::try_from(span.file).ok()?)?;
+        let start = usize::try_from(span.start).ok()?;
+        file.text.get(start..usize::try_from(span.end).ok()?)
+    }
+
     /// `file:line:column` of `span`.
     pub(super) fn position(&self, span: Span) -> String {
         match self.place(span) {

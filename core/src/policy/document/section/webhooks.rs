@@ -5,12 +5,18 @@ use std::time::Duration;
 
 use super::{named, sound};
 use crate::id::WebhookName;
-use crate::limits::{
-    TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_PAYLOAD_BYTES_MOST, WEBHOOK_RETRIES_MOST,
-};
+use crate::limits::{TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_RETRIES_MOST};
 use crate::policy::document::Reader;
 use crate::policy::document::field::{self, Field, Whole};
-use crate::policy::{SignatureScheme, WebhookDefinition, WebhookSettings};
+use crate::policy::{Reference, Secret, SignatureScheme, WebhookDefinition, WebhookSettings};
+
+/// What stands for a definition with a mistake, so that whoever names it is not wrong as well.
+fn stand_in() -> WebhookDefinition {
+    WebhookDefinition {
+        callback_url: Some(Reference::literal("https://stand-in.invalid")),
+        ..WebhookDefinition::new(Secret::new(Reference::literal("")))
+    }
+}
 
 /// The keys of a definition.
 const KEYS: [&str; 16] = [
@@ -47,7 +53,7 @@ pub(super) fn read(
     (
         settings,
         named(&fields, reader, |field, reader| {
-            sound(field, reader, definition)
+            sound(field, reader, definition).or_else(|| Some(stand_in()))
         }),
     )
 }
@@ -104,7 +110,7 @@ fn definition(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<WebhookD
             .unwrap_or_default(),
         tolerance,
         max_payload_bytes: payload
-            .and_then(|field| field.whole_u32(reader, up_to(WEBHOOK_PAYLOAD_BYTES_MOST)))
+            .and_then(|field| field.whole_u32(reader, up_to(WebhookDefinition::most_payload())))
             .unwrap_or(default.max_payload_bytes),
         model,
         prompt_template,

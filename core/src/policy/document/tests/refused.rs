@@ -147,6 +147,10 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:87 AGX0005 webhooks.definitions.w.callback_retries",
     ),
     (
+        "webhooks: { definitions: { w: { secret: s, model: gpt-4o, prompt_template: 'Ü {{.Paylod}}' } } }",
+        "1:81 AGX0041 webhooks.definitions.w.prompt_template[1:5]",
+    ),
+    (
         "budgets: { a: { daily_limit_usd: 1, timezone: Mars/Base } }",
         "1:47 AGX0013 budgets.a.timezone",
     ),
@@ -511,4 +515,42 @@ fn a_key_belongs_to_one_agent() {
     let key = format!("sha256:{}", "ab".repeat(32));
     let text = format!("agents:\n  a: {{ keys: [{key}] }}\n  b: {{ keys: [{key}] }}\n");
     assert_eq!(errors(&text), ["3:15 AGX0037 agents.b.keys[0]"]);
+}
+
+#[test]
+fn a_mistake_in_a_template_is_found_where_it_is_written() {
+    let text = "\
+webhooks:
+  definitions:
+    w:
+      secret: s
+      model: gpt-4o
+      prompt_template: |
+        {{.Payload}} {{.Payload}} {{ .Paylod }}
+
+        At {{.AgentName}}
+        {{index .Headers \"X-Id\" {{.Timestamp}}
+    v:
+      secret: s
+      model: gpt-4o
+      prompt_template: \"{{ Payload Payload }}\"
+";
+    assert_eq!(
+        errors(text),
+        [
+            "7:38 AGX0041 webhooks.definitions.w.prompt_template[1:30]",
+            "9:14 AGX0041 webhooks.definitions.w.prompt_template[3:6]",
+            "10:33 AGX0041 webhooks.definitions.w.prompt_template[4:25]",
+            "14:25 AGX0041 webhooks.definitions.v.prompt_template[1:1]",
+        ]
+    );
+    let errors = read_text(text).unwrap_err();
+    let shown = render(&errors, false);
+    assert!(
+        shown.contains("there is no field `.Paylod`")
+            && shown
+                .contains("the fields are `.Payload`, `.Headers`, `.Timestamp`, `.WebhookName`")
+            && shown.contains("is a field of budget alerts only"),
+        "{shown}"
+    );
 }

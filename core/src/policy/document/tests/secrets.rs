@@ -78,9 +78,9 @@ fn a_redacted_document_lacks_only_its_secrets() {
         [
             "10:15 AGX0012 providers.local.headers.X-Team",
             "11:22 AGX0012 providers.local.headers.Authorization",
-            "78:15 AGX0012 webhooks.definitions.summarize.secret",
-            "83:24 AGX0012 webhooks.definitions.summarize.previous_secret",
-            "97:9 AGX0012 webhooks.definitions.alert.secret",
+            "79:15 AGX0012 webhooks.definitions.summarize.secret",
+            "84:24 AGX0012 webhooks.definitions.summarize.previous_secret",
+            "98:9 AGX0012 webhooks.definitions.alert.secret",
         ]
     );
 }
