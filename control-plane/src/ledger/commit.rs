@@ -1,14 +1,18 @@
-//! Writing to the log.
+//! Writing to the log. With a batch that has alerts they are put where webhooks are made of them, in
+//! the same transaction: each alert that is in the log is there once.
 
-use agix_core::ledger::Batch;
+use agix_core::ledger::{Batch, Entry};
+use agix_core::webhook::outcome::BudgetAlert;
+use agix_proto::v1;
 use bytes::Bytes;
+use prost::Message as _;
 use tracing::error;
 
 use super::codec;
 use super::record::StoredBatch;
 use crate::owned::{Lost, Owned};
 use crate::store::keyspace::{Key, Shard};
-use crate::store::{Guard, Store, StoreRevision};
+use crate::store::{Store, StoreRevision};
 
 /// The end of a shard's log, for its owner.
 #[derive(Debug, Clone)]
@@ -31,10 +35,34 @@ impl<S: Store> LogWriter<S> {
             self.owned.put(&key.encode(), part).await?;
         }
         let key = Key::ShardLog(self.shard, batch.number).encode();
-        let revision = self
-            .owned
-            .put_if(Guard::Absent(key.clone()), &key, stored.main)
-            .await?;
+        let mut txn = self.owned.txn().absent(&key);
+        if let Some(alerts) = alerts_of(batch) {
+            let key = Key::ShardAlerts(self.shard, batch.number);
+            txn = txn.put(&key.encode(), Bytes::from(alerts.encode_to_vec()));
+        }
+        let revision = self.owned.commit(txn, &key, stored.main).await?;
         Ok((bytes, revision))
     }
+}
+
+fn alerts_of(batch: &Batch) -> Option<v1::BudgetAlerts> {
+    let alerts = batch.entries.iter().filter_map(|entry| match entry {
+        Entry::Alert {
+            agent,
+            period,
+            percent,
+            limit,
+            spent,
+        } => Some(BudgetAlert {
+            agent: agent.clone(),
+            period: *period,
+            percent: *percent,
+            limit: *limit,
+            spent: *spent,
+        }),
+        _ => None,
+    });
+    let alerts: Vec<_> = alerts.map(|alert| (&alert).into()).collect();
+    let at = u64::try_from(batch.clock.wall.as_millis()).unwrap_or_default();
+    (!alerts.is_empty()).then_some(v1::BudgetAlerts { at_ms: at, alerts })
 }

@@ -14,11 +14,18 @@
 //! | `agix/1/shard/<4 hex>/log-part/<16 hex>/<4 hex>` | what of a large batch has no room there |
 //! | `agix/1/shard/<4 hex>/snapshot-head` | the snapshot from which a shard's log goes on |
 //! | `agix/1/shard/<4 hex>/snapshot/<16 hex>/<4 hex>` | a part of a snapshot, by its last batch |
+//! | `agix/1/shard/<4 hex>/alerts/<16 hex>` | alerts of a batch that no webhook was made of yet |
+//! | `agix/1/webhook/owner` | who owns the queue of webhooks |
+//! | `agix/1/webhook/execution/<32 hex>` | the state of an execution |
+//! | `agix/1/webhook/payload/<32 hex>` | what it received |
+//! | `agix/1/webhook/result/<32 hex>` | what came of its model call |
+//! | `agix/1/webhook/delivery/<8 hex>/<64 hex>` | which execution a delivery has, by half days |
 
 use std::fmt;
 use std::str;
 
 use agix_core::id::Revision;
+use agix_core::webhook::execution::{DeliveryKey, ExecutionId};
 
 use super::{KeyRange, StoreKey};
 
@@ -32,6 +39,12 @@ const LOG: &str = "log";
 const LOG_PART: &str = "log-part";
 const SNAPSHOT_HEAD: &str = "snapshot-head";
 const SNAPSHOT: &str = "snapshot";
+const ALERTS: &str = "alerts";
+const WEBHOOK_OWNER: &str = "agix/1/webhook/owner";
+const WEBHOOK_EXECUTION: &str = "agix/1/webhook/execution/";
+const WEBHOOK_PAYLOAD: &str = "agix/1/webhook/payload/";
+const WEBHOOK_RESULT: &str = "agix/1/webhook/result/";
+const WEBHOOK_DELIVERY: &str = "agix/1/webhook/delivery/";
 
 /// Every key agix stores something under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +67,18 @@ pub enum Key {
     ShardSnapshotHead(Shard),
     /// A part of the snapshot that was made after a batch.
     ShardSnapshot(Shard, u64, u16),
+    /// Alerts of a batch that no webhook was made of yet.
+    ShardAlerts(Shard, u64),
+    /// Who owns the queue of webhooks, for as long as its lease lasts.
+    WebhookOwner,
+    /// The state of an execution.
+    WebhookExecution(ExecutionId),
+    /// What it received.
+    WebhookPayload(ExecutionId),
+    /// What came of its model call.
+    WebhookResult(ExecutionId),
+    /// Which execution a delivery has, by the half day in which it came.
+    WebhookDelivery(u32, DeliveryKey),
 }
 
 /// Names a chunk: the SHA-256 of its plain content.
@@ -87,6 +112,14 @@ impl Key {
             Self::ShardSnapshotHead(shard) => format!("{SHARD}{shard}/{SNAPSHOT_HEAD}"),
             Self::ShardSnapshot(shard, batch, part) => {
                 format!("{SHARD}{shard}/{SNAPSHOT}/{batch:016x}/{part:04x}")
+            }
+            Self::ShardAlerts(shard, batch) => format!("{SHARD}{shard}/{ALERTS}/{batch:016x}"),
+            Self::WebhookOwner => WEBHOOK_OWNER.to_owned(),
+            Self::WebhookExecution(id) => format!("{WEBHOOK_EXECUTION}{:032x}", id.to_bits()),
+            Self::WebhookPayload(id) => format!("{WEBHOOK_PAYLOAD}{:032x}", id.to_bits()),
+            Self::WebhookResult(id) => format!("{WEBHOOK_RESULT}{:032x}", id.to_bits()),
+            Self::WebhookDelivery(half_day, delivery) => {
+                format!("{WEBHOOK_DELIVERY}{half_day:08x}/{delivery}")
             }
         };
         StoreKey::new(text)
@@ -155,6 +188,24 @@ impl Key {
         KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{SNAPSHOT}/")))
     }
 
+    /// The alerts of a shard that no webhooks were made of.
+    pub fn shard_alerts(shard: Shard) -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{ALERTS}/")))
+    }
+
+    /// All executions, in the order of their ids.
+    pub fn webhook_executions() -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(WEBHOOK_EXECUTION))
+    }
+
+    /// The deliveries of all half days before one.
+    pub fn webhook_deliveries_before(half_day: u32) -> KeyRange {
+        KeyRange::between(
+            StoreKey::new(WEBHOOK_DELIVERY),
+            StoreKey::new(format!("{WEBHOOK_DELIVERY}{half_day:08x}/")),
+        )
+    }
+
     fn shard_log(shard: Shard) -> KeyRange {
         KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{LOG}/")))
     }
@@ -173,6 +224,24 @@ fn parse(text: &str) -> Option<Key> {
     if let Some(hash) = text.strip_prefix(POLICY_CHUNK) {
         return ChunkId::parse(hash).map(Key::PolicyChunk);
     }
+    if text == WEBHOOK_OWNER {
+        return Some(Key::WebhookOwner);
+    }
+    if let Some(id) = text.strip_prefix(WEBHOOK_EXECUTION) {
+        return execution(id).map(Key::WebhookExecution);
+    }
+    if let Some(id) = text.strip_prefix(WEBHOOK_PAYLOAD) {
+        return execution(id).map(Key::WebhookPayload);
+    }
+    if let Some(id) = text.strip_prefix(WEBHOOK_RESULT) {
+        return execution(id).map(Key::WebhookResult);
+    }
+    if let Some(rest) = text.strip_prefix(WEBHOOK_DELIVERY) {
+        let (half_day, delivery) = rest.split_once('/')?;
+        let half_day = u32::from_str_radix(half_day, 16).ok()?;
+        let delivery = DeliveryKey::new(digest(delivery)?);
+        return Some(Key::WebhookDelivery(half_day, delivery));
+    }
     let (shard, rest) = text.strip_prefix(SHARD)?.split_once('/')?;
     let shard = Shard(short(shard)?);
     let mut path = rest.split('/');
@@ -187,12 +256,30 @@ fn parse(text: &str) -> Option<Key> {
         (SNAPSHOT, Some(batch), Some(part), None) => {
             Some(Key::ShardSnapshot(shard, long(batch)?, short(part)?))
         }
+        (ALERTS, Some(batch), None, None) => Some(Key::ShardAlerts(shard, long(batch)?)),
         _ => None,
     }
 }
 
 fn long(text: &str) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
+}
+
+fn execution(text: &str) -> Option<ExecutionId> {
+    let bits = u128::from_str_radix(text, 16).ok()?;
+    Some(ExecutionId::from_bits(bits))
+}
+
+/// Reads the hexadecimal digits of a SHA-256.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0_u8; 32];
+    if text.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn short(text: &str) -> Option<u16> {
@@ -211,14 +298,7 @@ impl ChunkId {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let mut hash = [0_u8; 32];
-        if text.len() != 64 {
-            return None;
-        }
-        for (byte, pair) in hash.iter_mut().zip(text.as_bytes().chunks(2)) {
-            *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(Self(hash))
+        digest(text).map(Self)
     }
 }
 
@@ -266,6 +346,13 @@ mod tests {
             shard().prop_map(Key::ShardSnapshotHead),
             (shard(), any::<u64>(), any::<u16>())
                 .prop_map(|(shard, batch, part)| Key::ShardSnapshot(shard, batch, part)),
+            (shard(), any::<u64>()).prop_map(|(shard, batch)| Key::ShardAlerts(shard, batch)),
+            Just(Key::WebhookOwner),
+            any::<u128>().prop_map(|id| Key::WebhookExecution(ExecutionId::from_bits(id))),
+            any::<u128>().prop_map(|id| Key::WebhookPayload(ExecutionId::from_bits(id))),
+            any::<u128>().prop_map(|id| Key::WebhookResult(ExecutionId::from_bits(id))),
+            any::<(u32, [u8; 32])>()
+                .prop_map(|(half_day, key)| Key::WebhookDelivery(half_day, DeliveryKey::new(key))),
         ]
     }
 
@@ -344,6 +431,31 @@ mod tests {
             text(Key::ShardSnapshot(Shard::new(7), 26, 10)),
             "agix/1/shard/0007/snapshot/000000000000001a/000a"
         );
+        assert_eq!(
+            text(Key::ShardAlerts(Shard::new(7), 26)),
+            "agix/1/shard/0007/alerts/000000000000001a"
+        );
+        assert_eq!(text(Key::WebhookOwner), "agix/1/webhook/owner");
+        let id = ExecutionId::from_bits(26);
+        let of = |kind| format!("agix/1/webhook/{kind}/0000000000000000000000000000001a");
+        assert_eq!(text(Key::WebhookExecution(id)), of("execution"));
+        assert_eq!(text(Key::WebhookPayload(id)), of("payload"));
+        assert_eq!(text(Key::WebhookResult(id)), of("result"));
+        assert_eq!(
+            text(Key::WebhookDelivery(10, DeliveryKey::new([0xab; 32]))),
+            format!("agix/1/webhook/delivery/0000000a/{}", "ab".repeat(32))
+        );
+    }
+
+    #[test]
+    fn deliveries_before_a_half_day_are_those_of_earlier_ones() {
+        let range = Key::webhook_deliveries_before(5);
+        let key = |half_day| Key::WebhookDelivery(half_day, DeliveryKey::new([0; 32])).encode();
+        assert_eq!(
+            [0, 4, 5].map(|n| range.contains(&key(n))),
+            [true, true, false]
+        );
+        assert!(!range.contains(&Key::WebhookOwner.encode()));
     }
 
     #[test]

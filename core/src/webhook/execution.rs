@@ -134,6 +134,16 @@ impl ExecutionId {
         Self::new(at, 0)
     }
 
+    /// The id with these bits.
+    pub const fn from_bits(bits: u128) -> Self {
+        Self(bits)
+    }
+
+    /// Its bits, which sort as it does.
+    pub const fn to_bits(self) -> u128 {
+        self.0
+    }
+
     /// Bits that differ between any two ids.
     pub fn low_bits(self) -> u64 {
         u64::try_from(self.0 & u128::from(u64::MAX)).unwrap_or_default()
