@@ -8,12 +8,15 @@ use std::sync::Arc;
 use agix_core::limits::{
     CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, GRPC_HEADER_BYTES,
     GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
+    WEBHOOK_MESSAGE_BYTES,
 };
 use agix_proto::v1::fleet_server::FleetServer;
 use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
 use agix_proto::v1::policy_admin_server::PolicyAdminServer;
 use agix_proto::v1::policy_sync_server::PolicySyncServer;
 use agix_proto::v1::quota_server::QuotaServer;
+use agix_proto::v1::webhook_admin_server::WebhookAdminServer;
+use agix_proto::v1::webhooks_server::WebhooksServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,12 +28,13 @@ use tracing::{error, info, warn};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fleet::Fleet;
-use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync};
+use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync, WebhookAdmin, Webhooks};
 use crate::housekeeping;
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
 use crate::store::{AnyStore, OpenError};
+use crate::webhooks::{WebhookDesk, WebhookDriver};
 
 /// A control plane that is up.
 #[derive(Debug)]
@@ -69,6 +73,7 @@ struct Parts {
     repository: Repository<AnyStore>,
     fleet: Arc<Fleet>,
     desk: LedgerDesk,
+    webhooks: WebhookDesk<AnyStore>,
     store: AnyStore,
     clock: Clock,
     tasks: TaskTracker,
@@ -101,10 +106,18 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         clock,
         (tasks.clone(), shutdown.clone()),
     );
+    let (queue, webhooks) = WebhookDriver::new(
+        store.clone(),
+        &address.to_string(),
+        repository.subscribe(),
+        clock,
+        shutdown.clone(),
+    );
     let parts = Parts {
         repository: repository.clone(),
         fleet: Fleet::new(clock),
         desk,
+        webhooks,
         store: store.clone(),
         clock,
         tasks: tasks.clone(),
@@ -117,6 +130,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         async move { repository.follow(shutdown).await }
     });
     tasks.spawn(ledger.run());
+    tasks.spawn(queue.run());
     tasks.spawn(housekeeping::run(
         store.clone(),
         repository,
@@ -150,6 +164,7 @@ impl Parts {
             repository,
             fleet,
             desk,
+            webhooks,
             store,
             clock,
             tasks,
@@ -174,6 +189,13 @@ impl Parts {
         health
             .set_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
             .await;
+        health
+            .set_serving::<WebhooksServer<Webhooks<AnyStore>>>()
+            .await;
+        health
+            .set_serving::<WebhookAdminServer<WebhookAdmin<AnyStore>>>()
+            .await;
+        let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
         let ledger_admin = LedgerAdmin::new(desk, store);
         let admin = Admin::new(repository.clone(), clock, shutdown.clone());
@@ -197,7 +219,9 @@ impl Parts {
             .add_service(QuotaServer::new(quota).max_decoding_message_size(QUOTA_MESSAGE_BYTES))
             .add_service(
                 LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
-            );
+            )
+            .add_service(WebhooksServer::new(work).max_decoding_message_size(WEBHOOK_MESSAGE_BYTES))
+            .add_service(WebhookAdminServer::new(WebhookAdmin::new(webhooks)));
         Ok((health, routes.routes()))
     }
 }
@@ -234,6 +258,12 @@ async fn not_serving(health: &HealthReporter) {
     health.set_not_serving::<QuotaServer<Quota>>().await;
     health
         .set_not_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
+        .await;
+    health
+        .set_not_serving::<WebhooksServer<Webhooks<AnyStore>>>()
+        .await;
+    health
+        .set_not_serving::<WebhookAdminServer<WebhookAdmin<AnyStore>>>()
         .await;
 }
 

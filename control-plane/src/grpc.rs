@@ -14,9 +14,13 @@ mod signature;
 mod status;
 mod sync;
 mod upload;
+mod webhook_admin;
+mod webhooks;
 
 pub(crate) use admin::Admin;
 pub(crate) use fleet::FleetService;
 pub(crate) use ledger_admin::LedgerAdmin;
 pub(crate) use quota::Quota;
 pub(crate) use sync::Sync;
+pub(crate) use webhook_admin::WebhookAdmin;
+pub(crate) use webhooks::Webhooks;

@@ -28,6 +28,7 @@ mod grpc;
 mod housekeeping;
 mod incoming;
 mod owned;
+mod webhooks;
 mod zones;
 
 pub use app::{Running, StartError, start};

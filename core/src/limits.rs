@@ -214,6 +214,22 @@ pub const VERIFY_AGENT_CHECKS: usize = 5_000_000;
 
 // Webhooks.
 
+/// What waits for the queue while it stores something, and messages of it waiting on one stream.
+pub const WEBHOOK_QUEUE: usize = 1_024;
+/// Streams of proxies that work on webhooks.
+pub const WEBHOOK_STREAMS: usize = SYNC_SESSIONS;
+/// Largest message about a webhook, in bytes.
+pub const WEBHOOK_MESSAGE_BYTES: usize = 2 * 1024 * 1024;
+/// Executions that one answer lists.
+pub const WEBHOOK_PAGE: usize = 1_000;
+/// What the queue takes in before it stores what follows.
+pub const WEBHOOK_ROUND: usize = 256;
+/// Callers that wait for a result.
+pub const WEBHOOK_WAITERS: usize = 1_024;
+/// Pause between two looks for budget alerts.
+pub const WEBHOOK_LOOK: Duration = Duration::from_millis(500);
+/// Time in which a repeated delivery is known.
+pub const WEBHOOK_DEDUPE_TIME: Duration = Duration::from_hours(24);
 /// Executions that have not come to their end.
 pub const WEBHOOK_OPEN: usize = 10_000;
 /// Bytes of payloads and results they hold together.

@@ -9,6 +9,7 @@ use tracing::error;
 use crate::ledger::VerifyError;
 use crate::owned::{NotServed, StreamEnd};
 use crate::repository::{ApplyError, LoadError, RollbackError};
+use crate::webhooks;
 
 /// The status of an error, with its causes in the text. Those that are nobody's wish are logged.
 fn status(code: Code, error: &(dyn Error + 'static)) -> Status {
@@ -68,10 +69,22 @@ pub(super) fn of_not_served(error: &NotServed) -> Status {
 pub(super) fn of_stream_end(end: &StreamEnd) -> Status {
     let code = match end {
         StreamEnd::Lost | StreamEnd::Stopping => Code::Unavailable,
+        StreamEnd::Silent => Code::DeadlineExceeded,
         StreamEnd::Slow(_) => Code::ResourceExhausted,
         StreamEnd::Invalid(_) => Code::InvalidArgument,
     };
     Status::new(code, end.to_string())
+}
+
+/// What is stored of webhooks cannot be read.
+pub(super) fn of_webhook_load(error: &webhooks::LoadError) -> Status {
+    let code = match error {
+        webhooks::LoadError::Store(_) => Code::Unavailable,
+        webhooks::LoadError::Encoding { .. } | webhooks::LoadError::Invalid { .. } => {
+            Code::DataLoss
+        }
+    };
+    status(code, error)
 }
 
 pub(super) fn of_verify(error: &VerifyError) -> Status {

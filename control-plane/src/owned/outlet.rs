@@ -24,6 +24,9 @@ pub(crate) enum StreamEnd {
     /// Messages were not taken in time.
     #[error("{0} messages were not read")]
     Slow(usize),
+    /// The proxy said nothing for too long.
+    #[error("nothing was heard for too long; connect again")]
+    Silent,
     /// The proxy said something that cannot be used.
     #[error("the message cannot be used: {0}")]
     Invalid(Arc<str>),

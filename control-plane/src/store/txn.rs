@@ -138,6 +138,12 @@ impl Txn {
         self
     }
 
+    /// Changes something.
+    pub fn write(mut self, write: Write) -> Self {
+        self.writes.push(write);
+        self
+    }
+
     /// Takes `key` away.
     pub fn delete(mut self, key: &StoreKey) -> Self {
         self.writes.push(Write::Delete(key.clone()));
