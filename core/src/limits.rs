@@ -340,6 +340,10 @@ pub const UPSTREAM_ERROR_SHOWN: usize = 512;
 pub const STREAM_EVENT_BYTES: usize = 4 * 1024 * 1024;
 /// Largest stream of a provider, in bytes.
 pub const STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// Blocks of one streamed message that may be open at a time.
+pub const STREAM_OPEN_BLOCKS: usize = 64;
+/// Calls of tools in one answer that is translated.
+pub const ANSWER_TOOL_CALLS: usize = 1_024;
 /// Idle connections kept per provider host and worker.
 pub const UPSTREAM_IDLE_CONNECTIONS: usize = 256;
 /// Time an idle provider connection is kept.

@@ -1,7 +1,7 @@
 //! The attempts of one request: carries out what `agix_core::failover` decides.
 //!
 //! Rules this module keeps:
-//! - A whole answer is read and understood, and of a stream the first event, before the caller is
+//! - A whole answer is read and understood, and of a stream the first content, before the caller is
 //!   sent a status: until then any fault may still lead to the next target.
 //! - Every attempt, and every target that was passed over, is reported with its reason.
 //! - Before an attempt begins, the most it can cost is set aside; a target that is too dear for what
@@ -13,14 +13,15 @@ mod report;
 use std::sync::Arc;
 
 use agix_core::failover::{Failure, Run, Step, Stop};
-use agix_core::id::AgentName;
+use agix_core::id::{AgentName, ModelName};
 use agix_core::lease::Need;
 use agix_core::time::Mono;
 use agix_core::units::Tokens;
+use http::HeaderMap;
 use tokio::time::timeout_at;
 
 use crate::clock;
-use crate::dialect::{Answer, ChatRequest, EmbeddingsRequest};
+use crate::dialect::{Answer, Caller, ChatRequest, EmbeddingsRequest};
 use crate::plan::{Plan, Target};
 use crate::quota::{self, Gate, Reservation};
 use crate::record::Record;
@@ -37,6 +38,8 @@ pub(crate) enum Ask {
     Chat(ChatRequest),
     /// Embeddings. Never sent to another model: their numbers would mean something else.
     Embeddings(EmbeddingsRequest),
+    /// How many tokens a conversation has. Asked of its own model alone.
+    Tokens(ChatRequest),
 }
 
 /// A request, and what it runs with.
@@ -49,6 +52,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) gate: &'a Arc<Gate>,
     pub(crate) ask: &'a Ask,
     pub(crate) request_id: &'a str,
+    /// The caller's headers that go to a provider of its own dialect.
+    pub(crate) forwarded: &'a HeaderMap,
     /// When the request must have ended.
     pub(crate) deadline: Mono,
 }
@@ -87,7 +92,7 @@ impl Ask {
     /// Bytes of the request.
     pub(crate) fn bytes(&self) -> u64 {
         let body = match self {
-            Self::Chat(chat) => chat.body(),
+            Self::Chat(chat) | Self::Tokens(chat) => chat.body(),
             Self::Embeddings(ask) => ask.body(),
         };
         u64::try_from(body.len()).unwrap_or(u64::MAX)
@@ -98,6 +103,24 @@ impl Ask {
         match self {
             Self::Chat(chat) => chat.input_bound(),
             Self::Embeddings(ask) => ask.input_bound(),
+            // Counting is not billed.
+            Self::Tokens(_) => Tokens::ZERO,
+        }
+    }
+
+    /// Whose dialect it is in.
+    pub(crate) fn caller(&self) -> Caller {
+        match self {
+            Self::Chat(chat) | Self::Tokens(chat) => chat.caller(),
+            Self::Embeddings(_) => Caller::Chat,
+        }
+    }
+
+    /// The model asked for.
+    pub(crate) fn model(&self) -> &ModelName {
+        match self {
+            Self::Chat(chat) | Self::Tokens(chat) => chat.model(),
+            Self::Embeddings(ask) => ask.model(),
         }
     }
 }
@@ -131,7 +154,7 @@ impl Exchange<'_> {
         let clock = &self.worker.shared.clock;
         let targets = match self.ask {
             Ask::Chat(_) => self.plan.targets.len(),
-            Ask::Embeddings(_) => 1,
+            Ask::Embeddings(_) | Ask::Tokens(_) => 1,
         };
         let mut run = Run::new(targets, &self.compiled.policy.failover, self.deadline);
         let mut course = Course::default();

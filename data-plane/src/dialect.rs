@@ -1,7 +1,8 @@
 //! Between the caller's protocol and the provider's.
 //!
-//! A caller speaks OpenAI's chat completions and embeddings. This module reads what it asks, writes
-//! it in the dialect of the provider that will answer, and turns the answer back, stream or not.
+//! A caller speaks OpenAI's chat completions and embeddings, or Anthropic's messages. This module
+//! reads what it asks, writes it in the dialect of the provider that will answer, and turns the
+//! answer back, stream or not.
 //!
 //! Rules this module keeps:
 //! - Pure: bytes in, bytes and events out. No IO, no clock; names and times of answers are
@@ -27,6 +28,7 @@ mod simulated;
 mod splice;
 mod sse;
 mod stream;
+mod translation;
 
 pub use bounds::thinks_unseen;
 pub use estimate::estimated;
@@ -47,6 +49,33 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+}
+
+/// The dialect of a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// OpenAI's chat completions.
+    Chat,
+    /// Anthropic's messages.
+    Messages,
+}
+
+impl Caller {
+    /// The dialect of providers that take the caller's own bytes.
+    pub const fn native(self) -> Dialect {
+        match self {
+            Self::Chat => Dialect::OpenAi,
+            Self::Messages => Dialect::Anthropic,
+        }
+    }
+
+    /// What the ids of its answers begin with.
+    pub const fn id_prefix(self) -> &'static str {
+        match self {
+            Self::Chat => "chatcmpl-",
+            Self::Messages => "msg_",
+        }
+    }
 }
 
 impl Dialect {
@@ -99,7 +128,7 @@ pub struct Ineligible(pub &'static str);
 /// What a translated answer calls itself. An answer that is passed on keeps its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerIds {
-    /// `chatcmpl-...`, the same over a whole stream.
+    /// `chatcmpl-...` or `msg_...`, the same over a whole stream.
     pub id: String,
     /// Seconds since the Unix epoch.
     pub created: i64,
@@ -146,11 +175,26 @@ pub enum BadAnswer {
     Refused(Refused),
 }
 
-/// Writes a chat request for `target`.
+/// Writes a request for `target`.
 pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Ineligible> {
+    let conversation = match (request.caller(), target.dialect) {
+        (Caller::Chat, Dialect::OpenAi) => {
+            return Ok(openai::encode::chat(request, target.model));
+        }
+        (Caller::Messages, Dialect::Anthropic) => {
+            return Ok(Encoded {
+                path: "/v1/messages",
+                headers: anthropic::headers(),
+                body: openai::encode::renamed(request, target.model),
+                dropped: Vec::new(),
+            });
+        }
+        (Caller::Chat, _) => openai::conversation::read(request)?,
+        (Caller::Messages, _) => anthropic::read_conversation(request)?,
+    };
     match target.dialect {
-        Dialect::OpenAi => Ok(openai::encode::chat(request, target.model)),
-        Dialect::Anthropic => anthropic::encode(openai::conversation::read(request)?, target),
+        Dialect::OpenAi => openai::request::encode(conversation, target),
+        Dialect::Anthropic => anthropic::encode(conversation, target),
     }
 }
 
@@ -165,20 +209,56 @@ pub fn encode_embeddings(
     }
 }
 
-/// Reads a whole answer to a chat request.
-pub fn decode_answer(dialect: Dialect, ids: &AnswerIds, body: Bytes) -> Result<Answer, BadAnswer> {
-    match dialect {
-        Dialect::OpenAi => openai::answer::chat(body),
-        Dialect::Anthropic => {
-            let reply = anthropic::read_answer(&body)?;
-            Ok(Answer {
-                body: openai::write::whole(ids, &reply, None),
-                usage: reply.usage,
-                output_bytes: reply.texts.iter().map(|text| text.bytes()).sum(),
-                model: (!reply.model.is_empty()).then(|| reply.model.into_owned()),
-                finish: Some(reply.finish),
-            })
-        }
+/// Reads a whole answer to a request of this caller.
+pub fn decode_answer(
+    dialect: Dialect,
+    caller: Caller,
+    ids: &AnswerIds,
+    body: Bytes,
+) -> Result<Answer, BadAnswer> {
+    let reply = match (caller, dialect) {
+        (Caller::Chat, Dialect::OpenAi) => return openai::answer::chat(body),
+        (Caller::Messages, Dialect::Anthropic) => return anthropic::pass_answer(body),
+        (_, Dialect::OpenAi) => openai::answer::read(&body)?,
+        (_, Dialect::Anthropic) => anthropic::read_answer(&body)?,
+    };
+    Ok(Answer {
+        body: match caller {
+            Caller::Chat => openai::write::whole(ids, &reply, None),
+            Caller::Messages => anthropic::write_answer(&ids.id, &reply),
+        },
+        usage: reply.usage,
+        output_bytes: reply.output_bytes(),
+        finish: Some(reply.finish),
+        model: (!reply.model.is_empty()).then(|| reply.model.into_owned()),
+    })
+}
+
+/// Reads the answer of a provider that was asked how many tokens a request has.
+pub fn decode_count(body: Bytes) -> Result<Answer, BadAnswer> {
+    #[derive(serde::Deserialize)]
+    struct Count {
+        #[serde(rename = "input_tokens")]
+        _input_tokens: openai::Count,
+    }
+    serde_json::from_slice::<Count>(&body)
+        .map_err(|_shape| BadAnswer::Malformed("it counts no tokens"))?;
+    Ok(unbilled(body))
+}
+
+/// An estimate of the tokens of a request, for a target that cannot be asked.
+pub fn counted(request: &ChatRequest) -> Answer {
+    let tokens = estimate::tokens_of(request.body().len());
+    unbilled(format!(r#"{{"input_tokens":{tokens}}}"#).into())
+}
+
+fn unbilled(body: Bytes) -> Answer {
+    Answer {
+        body,
+        usage: Some(Usage::default()),
+        output_bytes: 0,
+        model: None,
+        finish: None,
     }
 }
 

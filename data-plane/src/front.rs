@@ -12,6 +12,7 @@ mod budget_headers;
 mod chat;
 mod identity;
 mod models;
+mod path;
 mod rate_headers;
 pub(crate) mod refusal;
 pub(crate) mod reply;
@@ -27,7 +28,9 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
-use crate::front::refusal::Refusal;
+use crate::dialect::Caller;
+use crate::front::path::Path;
+use crate::front::refusal::{Refusal, Voice};
 use crate::front::reply::{Content, Ids, Open, ReplyBody};
 use crate::head;
 use crate::listener::guard::Busy;
@@ -62,11 +65,13 @@ pub(crate) async fn serve(
     let open = Open::new(&worker.shared, busy);
     let ids = Ids::draw();
     let (parts, body) = request.into_parts();
+    let path = Path::read(parts.uri.path());
+    let voice = Voice::new(path.caller(&parts.headers), ids.clone());
     let Reply {
         status,
         mut headers,
         content,
-    } = match route(&worker, &parts, body, &ids).await {
+    } = match route(&worker, &parts, body, (&ids, &path, &voice)).await {
         Ok(reply) => reply,
         Err(refusal) => {
             worker.shared.metrics.refused(refusal.reason);
@@ -76,7 +81,7 @@ pub(crate) async fn serve(
                 reason = refusal.reason,
                 "request refused"
             );
-            let (status, headers, body) = refusal.into_parts();
+            let (status, headers, body) = refusal.into_parts(&voice);
             Reply {
                 status,
                 headers,
@@ -95,36 +100,34 @@ async fn route(
     worker: &Arc<Worker>,
     parts: &Parts,
     body: Incoming,
-    ids: &Ids,
+    (ids, path, voice): (&Ids, &Path<'_>, &Voice),
 ) -> Result<Reply, Refusal> {
     if head::size(&parts.headers) > HEADER_BYTES {
         return Err(Refusal::head_too_large());
     }
     check_target(parts)?;
-    let path = parts.uri.path();
-    let endpoint = path.strip_prefix("/v1").unwrap_or(path);
-    match (endpoint, &parts.method) {
+    let kind = match (path.endpoint, &parts.method) {
         ("/health", &Method::GET | &Method::HEAD) => {
-            Ok(Reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")))
+            return Ok(Reply::json(Bytes::from_static(b"{\"status\":\"ok\"}")));
         }
-        ("/health", _) => Err(Refusal::wrong_method("GET")),
-        _ if worker.shared.draining.load(Ordering::Relaxed) => Err(Refusal::draining()),
-        ("/chat/completions", &Method::POST) => {
-            chat::answer(worker, parts, body, ids, chat::Kind::Chat).await
+        ("/health", _) => return Err(Refusal::wrong_method("GET")),
+        _ if worker.shared.draining.load(Ordering::Relaxed) => return Err(Refusal::draining()),
+        ("/chat/completions", &Method::POST) => chat::Kind::Conversation(Caller::Chat),
+        ("/messages", &Method::POST) => chat::Kind::Conversation(Caller::Messages),
+        ("/messages/count_tokens", &Method::POST) => chat::Kind::Tokens,
+        ("/embeddings", &Method::POST) => chat::Kind::Embeddings,
+        ("/chat/completions" | "/messages" | "/messages/count_tokens" | "/embeddings", _) => {
+            return Err(Refusal::wrong_method("POST"));
         }
-        ("/embeddings", &Method::POST) => {
-            chat::answer(worker, parts, body, ids, chat::Kind::Embeddings).await
+        ("/models", &Method::GET) => return models::list(worker, parts, path),
+        (one, &Method::GET) if one.starts_with("/models/") => {
+            let name = one.strip_prefix("/models/").unwrap_or_default();
+            return models::one(worker, parts, path, name);
         }
-        ("/chat/completions" | "/embeddings", _) => Err(Refusal::wrong_method("POST")),
-        ("/models", &Method::GET) => models::list(worker, parts),
-        (one, &Method::GET) if one.starts_with("/models/") => models::one(
-            worker,
-            parts,
-            one.strip_prefix("/models/").unwrap_or_default(),
-        ),
-        ("/models", _) => Err(Refusal::wrong_method("GET")),
-        _ => Err(Refusal::unknown_path(path)),
-    }
+        ("/models", _) => return Err(Refusal::wrong_method("GET")),
+        _ => return Err(Refusal::unknown_path(parts.uri.path())),
+    };
+    chat::answer(worker, parts, body, (ids, path, voice), kind).await
 }
 
 /// One host, and the same one wherever it is named.

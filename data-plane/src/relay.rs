@@ -1,7 +1,8 @@
 //! Relaying a stream to the caller as it arrives.
 //!
 //! Rules this module keeps:
-//! - Nothing is sent before the provider's first event was read and was no error ([`Opening`]).
+//! - Nothing is sent before the provider's first content was read ([`Opening`]): an error that comes
+//!   before it, be it right behind the beginning, can still be failed over from.
 //! - A stream that dies ends with an error event in the caller's protocol and without the
 //!   terminator, so that no client takes it for whole.
 //! - Nothing is read from the provider while the caller does not read.
@@ -26,14 +27,14 @@ use tokio::time::{Instant, Sleep, timeout, timeout_at};
 use crate::attempt::Fault;
 use crate::clock::runtime_now;
 use crate::dialect::{StreamDecoder, StreamFault, StreamItem, StreamItemKind};
-use crate::front::refusal::error_body;
+use crate::front::refusal::Voice;
 use crate::plan::Plan;
 use crate::quota::{Meter, Room};
 use crate::record::{Bill, Ending, Record};
 use crate::upstream::UpstreamBody;
 use crate::worker::Worker;
 
-/// A stream of which the first event has arrived.
+/// A stream of which the first content has arrived.
 #[derive(Debug)]
 pub(crate) struct Opening {
     upstream: UpstreamBody,
@@ -63,6 +64,8 @@ pub(crate) struct RelayBody {
 pub(crate) struct RelaySettings {
     pub(crate) worker: Arc<Worker>,
     pub(crate) plan: Arc<Plan>,
+    /// How the caller is told of an error.
+    pub(crate) voice: Voice,
     /// The answering target's place in the plan.
     pub(crate) target: usize,
     /// Bytes of the request, to estimate its tokens where the provider reports none.
@@ -89,7 +92,7 @@ struct Ledger {
 }
 
 impl Opening {
-    /// Reads up to the first event.
+    /// Reads up to the first content.
     pub(crate) async fn read(
         mut upstream: UpstreamBody,
         mut decoder: StreamDecoder,
@@ -119,7 +122,7 @@ impl Opening {
                     });
                 }
                 Ok(Some(Err(_broken))) => {
-                    let message = "the provider's stream broke off before its first event";
+                    let message = "the provider's stream broke off before its first content";
                     let fault = Fault::new(Failure::Truncated, message);
                     return Err(failed(fault, &decoder));
                 }
@@ -128,7 +131,10 @@ impl Opening {
             let pushed = decoder.push(part, &mut items);
             pushed.map_err(|fault| failed(stream_fault(&fault), &decoder))?;
             items.retain(|item| item.kind != StreamItemKind::Idle);
-            if !items.is_empty() {
+            if items
+                .iter()
+                .any(|item| item.kind >= StreamItemKind::Content)
+            {
                 return Ok(Self {
                     upstream,
                     decoder,
@@ -304,12 +310,10 @@ impl RelayBody {
                 "a stream died"
             );
         }
-        let mut event = BytesMut::from(&b"data: "[..]);
         let code = fault.code.as_deref().unwrap_or(fault.reason());
         let message = format!("The answer is not complete: {}", fault.message);
-        event.extend_from_slice(&error_body(&message, "upstream_error", code));
-        event.extend_from_slice(b"\n\n");
-        self.ready.push_back(event.freeze());
+        let event = settings.voice.event(&message, code);
+        self.ready.push_back(event);
         self.upstream = UpstreamBody::Whole(None);
         self.ledger.close(&self.decoder, Ending::Failed);
     }

@@ -3,7 +3,8 @@
 //! Rules this module keeps:
 //! - The destination comes from the policy alone. No redirect is followed, no proxy is taken from
 //!   the environment, nothing is decompressed.
-//! - Of the caller's headers none is passed on.
+//! - Of the caller's headers none is passed on, except the version and the betas of Anthropic's
+//!   protocol to a provider that speaks it.
 //! - Every wait has a bound, and dropping a call cancels it.
 
 mod body;
@@ -31,6 +32,17 @@ pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: UpstreamBody,
+}
+
+/// The headers of a call, later ones in place of earlier ones of the same name.
+#[derive(Debug)]
+pub(crate) struct Headers<'a> {
+    /// The provider's.
+    pub(crate) fixed: &'a HeaderMap,
+    /// The dialect's.
+    pub(crate) dialect: &'static [(&'static str, &'static str)],
+    /// The caller's.
+    pub(crate) forwarded: Option<&'a HeaderMap>,
 }
 
 /// The connections of one worker to all providers.
@@ -77,18 +89,29 @@ pub(crate) fn make(connect: Duration) -> Result<reqwest::Client, ClientError> {
 pub(crate) async fn call(
     client: &reqwest::Client,
     url: &Url,
-    fixed: &HeaderMap,
-    extra: &[(&'static str, &'static str)],
+    Headers {
+        fixed,
+        dialect,
+        forwarded,
+    }: Headers<'_>,
     body: Bytes,
 ) -> Result<Head, CallError> {
     let mut request = reqwest::Request::new(Method::POST, url.clone());
     let headers = request.headers_mut();
     headers.clone_from(fixed);
-    for (name, value) in extra {
+    for (name, value) in dialect {
         headers.insert(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
         );
+    }
+    if let Some(forwarded) = forwarded {
+        for name in forwarded.keys() {
+            headers.remove(name);
+        }
+        for (name, value) in forwarded {
+            headers.append(name, value.clone());
+        }
     }
     *request.body_mut() = Some(body.into());
     let response = client.execute(request).await.map_err(CallError::Failed)?;

@@ -26,7 +26,7 @@ mod tests;
 
 pub use behaviour::{Behaviour, Fault, Script, UsageReport};
 pub use ledger::{Entry, Outcome};
-pub use reply::{Reply, Usage};
+pub use reply::{Reply, ToolCall, Usage};
 
 use server::Shared;
 

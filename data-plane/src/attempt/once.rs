@@ -14,7 +14,7 @@ use crate::dialect::{self, AnswerIds, BadAnswer, Dialect, Encoded, Ineligible, S
 use crate::plan::Target;
 use crate::relay::Opening;
 use crate::snapshot::Endpoint;
-use crate::upstream::{self, Head, Simulated, UpstreamBody};
+use crate::upstream::{self, Head, Headers, Simulated, UpstreamBody};
 
 /// No answer from this target.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ impl Exchange<'_> {
             idle: timeouts.idle,
             total,
         };
+        if let Ask::Tokens(request) = self.ask
+            && target.provider.api != Api::Anthropic
+        {
+            return Ok((Gain::Whole(dialect::counted(request)), Vec::new()));
+        }
         let (head, dropped) = match target.provider.api {
             Api::Simulated => (self.simulated(target, bounds).await?, Vec::new()),
             Api::OpenAi | Api::Anthropic => self.called(target, bounds).await?,
@@ -88,7 +93,13 @@ impl Exchange<'_> {
             dropped,
             ..
         } = encoded;
-        let call = upstream::call(&client, url, &target.provider.headers, headers, body);
+        let own = self.ask.caller().native() == Dialect::of(target.provider.api);
+        let headers = Headers {
+            fixed: &target.provider.headers,
+            dialect: headers,
+            forwarded: own.then_some(self.forwarded),
+        };
+        let call = upstream::call(&client, url, headers, body);
         match timeout_at(bounds.first, call).await {
             Ok(Ok(head)) => Ok((head, dropped)),
             Ok(Err(error)) => {
@@ -114,6 +125,7 @@ impl Exchange<'_> {
             Ask::Embeddings(ask) => {
                 Ok((Endpoint::Embeddings, dialect::encode_embeddings(ask, &to)?))
             }
+            Ask::Tokens(ask) => Ok((Endpoint::CountTokens, dialect::encode(ask, &to)?)),
         }
     }
 
@@ -126,6 +138,7 @@ impl Exchange<'_> {
                 dialect::simulate(chat, simulation, outcome, model, &self.answer_ids())
             }
             Ask::Embeddings(ask) => dialect::simulate_embeddings(ask, simulation, outcome, model),
+            Ask::Tokens(_) => return Err(Unanswered::Ineligible("it counts no tokens")),
         };
         let head = |status: u16, body| Head {
             status: http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_GATEWAY),
@@ -181,10 +194,10 @@ impl Exchange<'_> {
                     Opening::read(head.body, decoder, bounds.first, self.ask.bytes()).await?;
                 Ok(Gain::Stream(Box::new(opening)))
             }
-            Ask::Chat(_) => {
+            Ask::Chat(chat) => {
                 let body = self.answer(head.body, bounds).await?;
                 let bytes = body.len();
-                dialect::decode_answer(dialect, &self.answer_ids(), body)
+                dialect::decode_answer(dialect, chat.caller(), &self.answer_ids(), body)
                     .map(Gain::Whole)
                     .map_err(|bad| self.bad_answer(bad, bytes))
             }
@@ -193,6 +206,12 @@ impl Exchange<'_> {
                 dialect::decode_embeddings(dialect, body)
                     .map(Gain::Whole)
                     .map_err(|bad| self.bad_answer(bad, 0))
+            }
+            Ask::Tokens(_) => {
+                let body = self.answer(head.body, bounds).await?;
+                dialect::decode_count(body)
+                    .map(Gain::Whole)
+                    .map_err(|bad| Fault::new(Failure::Malformed, bad.to_string()))
             }
         }
     }
@@ -229,7 +248,7 @@ impl Exchange<'_> {
         let status = head.status.as_u16();
         let refused = dialect::decode_error(status, &head.headers, &body, now);
         let fault = Fault::refused(refused);
-        let passes = dialect == Dialect::OpenAi && is_json_object(&body);
+        let passes = dialect == self.ask.caller().native() && is_json_object(&body);
         Fault {
             original: passes.then_some(body),
             ..fault
@@ -249,7 +268,7 @@ impl Exchange<'_> {
             .strip_prefix("req_")
             .unwrap_or(self.request_id);
         AnswerIds {
-            id: format!("chatcmpl-{id}"),
+            id: format!("{}{id}", self.ask.caller().id_prefix()),
             created: seconds,
         }
     }

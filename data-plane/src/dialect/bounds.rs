@@ -10,10 +10,12 @@ use agix_core::limits::{ASSUMED_OUTPUT_TOKENS, LINKED_PART_TOKENS};
 use agix_core::price::Bounds;
 use agix_core::units::Tokens;
 
-use crate::dialect::{ChatRequest, Dialect, EmbeddingsRequest, Target, anthropic};
+use crate::dialect::{Caller, ChatRequest, Dialect, EmbeddingsRequest, Target, anthropic};
 
-/// Parts that stand in a request by reference: a picture's address, a file's name.
-const LINKS: [&[u8]; 2] = [b"\"image_url\":", b"\"file_id\":"];
+/// Parts that stand in a chat request by reference: a picture's address, a file's name.
+const LINKS: &[&[u8]] = &[b"\"image_url\":", b"\"file_id\":"];
+/// The same of a request for a message.
+const MESSAGE_LINKS: &[&[u8]] = &[b"\"url\":", b"\"file_id\":"];
 
 /// Beginnings of the names of models that think without sending it: their streams show less than
 /// is billed.
@@ -22,13 +24,20 @@ const THINKS_UNSEEN: [&str; 6] = ["o1", "o3", "o4", "gpt-5", "gemini-", "grok-4"
 impl ChatRequest {
     /// The most input tokens this request can come to at any target.
     pub fn input_bound(&self) -> Tokens {
-        input_bound(self.body())
+        let links = match self.caller() {
+            Caller::Chat => LINKS,
+            Caller::Messages => MESSAGE_LINKS,
+        };
+        input_bound(self.body(), links)
     }
 
     /// The most tokens this request can use at `target`, if its input is at most `input`.
     pub fn bounds(&self, input: Tokens, target: &Target<'_>) -> Bounds {
         let most = target.max_output_tokens.map(Tokens::get);
+        let own = self.caller().native() == target.dialect;
         let each = match target.dialect {
+            // Its own bytes pass: nobody bounds them but the caller.
+            Dialect::Anthropic if own => self.output_bound().unwrap_or(ASSUMED_OUTPUT_TOKENS),
             Dialect::OpenAi => {
                 let asked = self.output_bound().or(most);
                 asked
@@ -42,7 +51,7 @@ impl ChatRequest {
         Bounds {
             input,
             // What agix translates marks nothing for the cache.
-            cache_writes: target.dialect == Dialect::OpenAi,
+            cache_writes: own || target.dialect == Dialect::OpenAi,
             output: Tokens::new(each.saturating_mul(u64::from(self.choices()))),
         }
     }
@@ -51,7 +60,7 @@ impl ChatRequest {
 impl EmbeddingsRequest {
     /// The most input tokens this request can come to at any target.
     pub fn input_bound(&self) -> Tokens {
-        input_bound(self.body())
+        input_bound(self.body(), LINKS)
     }
 }
 
@@ -61,12 +70,12 @@ pub fn thinks_unseen(model: &str) -> bool {
     THINKS_UNSEEN.iter().any(|head| name.starts_with(head))
 }
 
-fn input_bound(body: &[u8]) -> Tokens {
+fn input_bound(body: &[u8], links: &[&[u8]]) -> Tokens {
     let whole = count(body.len());
     let wide = count(body.iter().filter(|byte| !byte.is_ascii()).count());
-    let links = LINKS
+    let links = links
         .iter()
-        .map(|key| count(memchr::memmem::find_iter(body, key).count()))
+        .map(|key| count(memchr::memmem::find_iter(body, *key).count()))
         .fold(0, u64::saturating_add);
     Tokens::new(
         whole
@@ -104,16 +113,16 @@ mod tests {
 
     #[test]
     fn input_is_bounded_by_its_bytes() {
-        assert_eq!(input_bound(b"0123456789a").get(), 6);
-        assert_eq!(input_bound("0123\u{4e2d}".as_bytes()).get(), 5);
-        assert_eq!(input_bound(b"").get(), 0);
+        assert_eq!(input_bound(b"0123456789a", LINKS).get(), 6);
+        assert_eq!(input_bound("0123\u{4e2d}".as_bytes(), LINKS).get(), 5);
+        assert_eq!(input_bound(b"", LINKS).get(), 0);
     }
 
     #[test]
     fn what_stands_elsewhere_counts_for_more_than_its_address() {
         let body = br#"{"type":"image_url","image_url":{"url":"https://a.example/b.png"}}"#;
         assert_eq!(
-            input_bound(body).get(),
+            input_bound(body, LINKS).get(),
             count(body.len()).div_ceil(2) + LINKED_PART_TOKENS
         );
     }
@@ -160,7 +169,7 @@ mod tests {
     proptest! {
         #[test]
         fn an_estimate_is_never_above_the_bound(text in any::<String>()) {
-            prop_assert!(tokens_of(text.len()) <= input_bound(text.as_bytes()));
+            prop_assert!(tokens_of(text.len()) <= input_bound(text.as_bytes(), LINKS));
         }
     }
 }

@@ -22,11 +22,101 @@ pub(super) enum Role {
     Assistant,
 }
 
-/// What one side says before the other answers: at least one text, none of them blank.
+/// What one side says before the other answers: at least one part, no text of them blank.
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     pub(super) role: Role,
+    pub(super) parts: Vec<Part<'a>>,
+}
+
+/// A part of what is said.
+#[derive(Debug)]
+pub(super) enum Part<'a> {
+    Text(Text<'a>),
+    Media(Media<'a>),
+    /// The assistant calls a tool.
+    Call(Call<'a>),
+    /// The user's side says what came of a call.
+    Outcome(Outcome<'a>),
+}
+
+/// A picture or a document.
+#[derive(Debug)]
+pub(super) struct Media<'a> {
+    pub(super) kind: MediaKind,
+    pub(super) source: Source<'a>,
+    /// The name of the file, if it has one.
+    pub(super) name: Option<Cow<'a, str>>,
+}
+
+/// What a medium is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaKind {
+    Image,
+    Document,
+}
+
+/// Where a medium is.
+#[derive(Debug)]
+pub(super) enum Source<'a> {
+    /// In the request, in base64.
+    Inline {
+        media_type: Cow<'a, str>,
+        base64: Cow<'a, str>,
+    },
+    /// At an address, which only the provider may fetch from.
+    Address(Cow<'a, str>),
+}
+
+/// A call of a tool.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub(super) id: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
+    /// A JSON object.
+    pub(super) arguments: Cow<'a, RawValue>,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub(super) struct Outcome<'a> {
+    /// The call's.
+    pub(super) id: Cow<'a, str>,
     pub(super) texts: Vec<Text<'a>>,
+    pub(super) images: Vec<Media<'a>>,
+    pub(super) failed: bool,
+}
+
+/// A tool that may be called.
+#[derive(Debug)]
+pub(super) struct Tool<'a> {
+    pub(super) name: Cow<'a, str>,
+    pub(super) description: Option<Text<'a>>,
+    /// The JSON schema of its arguments, an object.
+    pub(super) schema: Option<&'a RawValue>,
+    pub(super) strict: bool,
+}
+
+/// Which tools are to be called.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ToolChoice<'a> {
+    Auto,
+    /// At least one.
+    Any,
+    None,
+    One(Cow<'a, str>),
+}
+
+/// The shape an answer must have.
+#[derive(Debug)]
+pub(super) enum Format<'a> {
+    /// Some JSON object.
+    Object,
+    /// JSON of this schema.
+    Schema {
+        name: Option<Text<'a>>,
+        schema: &'a RawValue,
+    },
 }
 
 /// A request for the next turn of a conversation.
@@ -36,6 +126,12 @@ pub(super) struct Conversation<'a> {
     pub(super) system: Vec<Text<'a>>,
     /// The turns, roles alternating; at least one.
     pub(super) turns: Vec<Turn<'a>>,
+    pub(super) tools: Vec<Tool<'a>>,
+    /// Absent: as the target likes.
+    pub(super) tool_choice: Option<ToolChoice<'a>>,
+    /// Whether only one tool may be called at a time.
+    pub(super) one_call: bool,
+    pub(super) format: Option<Format<'a>>,
     /// Most output tokens.
     pub(super) max_output: Option<u64>,
     /// A number, as it is written.
@@ -55,8 +151,8 @@ pub(super) struct Conversation<'a> {
 /// A whole answer.
 #[derive(Debug)]
 pub(super) struct Reply<'a> {
-    /// What it says, in parts that are to be joined.
-    pub(super) texts: Vec<Text<'a>>,
+    /// What it says: texts, which are to be joined, and calls.
+    pub(super) parts: Vec<Part<'a>>,
     pub(super) finish: Finish,
     pub(super) usage: Option<Usage>,
     pub(super) model: Cow<'a, str>,
@@ -66,13 +162,19 @@ pub(super) struct Reply<'a> {
 #[derive(Debug)]
 pub(super) enum Step<'a> {
     /// It begins.
-    Begin,
+    Begin { model: &'a str },
+    /// It thinks, which is not said to callers of other dialects.
+    Think,
     /// It says something.
     Say(Text<'a>),
+    /// It calls a tool. Calls are numbered from zero in the order in which they begin.
+    Call { id: &'a str, name: &'a str },
+    /// A piece of the arguments of the call of this number.
+    Arguments { call: usize, piece: Text<'a> },
     /// It says nothing more.
     End(Finish),
-    /// Everything has been said and counted.
-    Done,
+    /// The provider is alive and says nothing.
+    Alive,
 }
 
 impl<'a> Text<'a> {
@@ -115,16 +217,35 @@ impl Serialize for Text<'_> {
     }
 }
 
+/// Texts joined, with `between` (as JSON writes it) between two of them.
+pub(super) fn joined(texts: &[Text<'_>], between: &str) -> Option<Box<RawValue>> {
+    let inner: Vec<_> = texts.iter().map(|text| text.inner()).collect();
+    RawValue::from_string(format!("\"{}\"", inner.join(between))).ok()
+}
+
+/// The JSON object that a text holds, as arguments of a call do in some dialects; an empty text
+/// stands for an empty object.
+pub(super) fn object_in(text: &str) -> Option<Box<RawValue>> {
+    let text = text.trim();
+    let text = if text.is_empty() { "{}" } else { text };
+    text.starts_with('{')
+        .then(|| RawValue::from_string(text.to_owned()).ok())
+        .flatten()
+}
+
 impl<'a> Conversation<'a> {
     /// Adds what `role` says; blank texts are left out, and a side that goes on speaking adds to
     /// its turn.
-    pub(super) fn say(&mut self, role: Role, texts: impl IntoIterator<Item = Text<'a>>) {
-        for text in texts.into_iter().filter(|text| !text.is_blank()) {
+    pub(super) fn say(&mut self, role: Role, parts: impl IntoIterator<Item = Part<'a>>) {
+        for part in parts {
+            if matches!(part, Part::Text(text) if text.is_blank()) {
+                continue;
+            }
             match self.turns.last_mut() {
-                Some(turn) if turn.role == role => turn.texts.push(text),
+                Some(turn) if turn.role == role => turn.parts.push(part),
                 _ => self.turns.push(Turn {
                     role,
-                    texts: vec![text],
+                    parts: vec![part],
                 }),
             }
         }
@@ -134,12 +255,65 @@ impl<'a> Conversation<'a> {
     pub(super) fn with_a_turn(mut self) -> Result<Self, Ineligible> {
         if self.turns.is_empty() {
             let system = std::mem::take(&mut self.system);
-            self.say(Role::User, system);
+            self.say(Role::User, system.into_iter().map(Part::Text));
         }
         if self.turns.is_empty() {
             return Err(Ineligible("the request says nothing"));
         }
         Ok(self)
+    }
+}
+
+impl Reply<'_> {
+    /// Bytes of what it says and calls.
+    pub(super) fn output_bytes(&self) -> u64 {
+        let bytes = self.parts.iter().map(|part| match part {
+            Part::Text(text) => text.bytes(),
+            Part::Call(call) => u64::try_from(call.arguments.get().len()).unwrap_or(u64::MAX),
+            Part::Media(_) | Part::Outcome(_) => 0,
+        });
+        bytes.fold(0, u64::saturating_add)
+    }
+}
+
+impl<'a> Source<'a> {
+    /// Of an address, which may hold the data itself.
+    pub(super) fn of_address(address: Cow<'a, str>) -> Result<Self, Ineligible> {
+        const WRONG: Ineligible = Ineligible("a `data:` address is not in base64");
+        if !address.starts_with("data:") {
+            return Ok(Self::Address(address));
+        }
+        let split = |text: &str| {
+            let (media_type, data) = text.strip_prefix("data:")?.split_once(";base64,")?;
+            // Parameters of the type, as in `image/png;charset=utf-8`, are none of its name.
+            let media_type = media_type.split(';').next().unwrap_or(media_type);
+            Some((media_type.len(), text.len().checked_sub(data.len())?))
+        };
+        let (kind, data) = split(&address).ok_or(WRONG)?;
+        let cut = |from: usize, to: usize| match &address {
+            Cow::Borrowed(text) => text.get(from..to).map(Cow::Borrowed),
+            Cow::Owned(text) => text.get(from..to).map(|text| Cow::Owned(text.to_owned())),
+        };
+        let start = "data:".len();
+        Ok(Self::Inline {
+            media_type: cut(start, start + kind).ok_or(WRONG)?,
+            base64: cut(data, address.len()).ok_or(WRONG)?,
+        })
+    }
+
+    /// An address that holds the data, or where the data is.
+    pub(super) fn to_address(&self) -> String {
+        match self {
+            Self::Inline { media_type, base64 } => format!("data:{media_type};base64,{base64}"),
+            Self::Address(address) => address.to_string(),
+        }
+    }
+}
+
+impl Media<'_> {
+    /// Whether it is a document of this type that comes with the request.
+    pub(super) fn is_inline(&self, wanted: &str) -> bool {
+        matches!(&self.source, Source::Inline { media_type, .. } if media_type == wanted)
     }
 }
 
@@ -162,5 +336,43 @@ mod tests {
         }
         let number = RawValue::from_string("1".to_owned()).unwrap();
         assert!(Text::new(&number).is_none());
+    }
+
+    #[test]
+    fn a_data_address_is_taken_apart_and_put_together_again() {
+        let address = "data:image/png;base64,iVBORw0KGgo=";
+        let source = Source::of_address(address.into()).unwrap();
+        assert!(matches!(
+            &source,
+            Source::Inline { media_type, base64 } if media_type == "image/png" && base64 == "iVBORw0KGgo="
+        ));
+        assert_eq!(source.to_address(), address);
+        let linked = Source::of_address("https://a.example/b.png".into()).unwrap();
+        assert_eq!(linked.to_address(), "https://a.example/b.png");
+        let with_parameter = Source::of_address("data:text/plain;charset=utf-8;base64,QQ==".into());
+        assert!(matches!(
+            with_parameter.unwrap(),
+            Source::Inline { media_type, base64 } if media_type == "text/plain" && base64 == "QQ=="
+        ));
+        for wrong in ["data:", "data:image/png,abc", "data:;utf8,"] {
+            assert!(Source::of_address(wrong.into()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_an_object_is_taken_for_arguments() {
+        for (text, object) in [
+            ("", Some("{}")),
+            (" {\"a\":1} ", Some("{\"a\":1}")),
+            ("[1]", None),
+            ("{\"a\":", None),
+            ("null", None),
+        ] {
+            assert_eq!(
+                object_in(text).as_deref().map(RawValue::get),
+                object,
+                "{text}"
+            );
+        }
     }
 }

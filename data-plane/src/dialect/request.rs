@@ -18,11 +18,13 @@ use serde_json::value::RawValue;
 
 pub(in crate::dialect) use self::members::present;
 use self::members::{Guarded, Members};
+use crate::dialect::Caller;
 use crate::dialect::splice::{Edit, literal, span_in};
 
-/// A chat request in OpenAI's dialect. Cheap to clone.
+/// A request for the next turn of a conversation, in its caller's dialect. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ChatRequest {
+    caller: Caller,
     body: Bytes,
     model: ModelName,
     model_span: Range<usize>,
@@ -61,11 +63,30 @@ struct StreamOptions<'a> {
 }
 
 impl ChatRequest {
-    /// Reads the body of a request.
+    /// Reads the body of a request for a chat completion.
     pub fn read(body: Bytes) -> Result<Self, InvalidRequest> {
+        Self::read_as(Caller::Chat, body)
+    }
+
+    /// Reads the body of a request in this caller's dialect.
+    pub fn read_as(caller: Caller, body: Bytes) -> Result<Self, InvalidRequest> {
         let members = Members::read(text(&body)?)?;
         let (model, model_span) = model(&body, &members)?;
         let stream = flag(&members, Guarded::Stream)?;
+        if caller == Caller::Messages {
+            return Ok(Self {
+                caller,
+                model,
+                model_span,
+                stream,
+                ask_usage: None,
+                include_usage: true,
+                choices: 1,
+                max_tokens: whole_number(&members, Guarded::MaxTokens)?,
+                max_completion_tokens: None,
+                body,
+            });
+        }
         let (include_usage, ask_usage) = match members.get(Guarded::StreamOptions) {
             _ if !stream => (false, None),
             None => (false, Some(insert_stream_options(&body))),
@@ -83,6 +104,7 @@ impl ChatRequest {
         let max_tokens = whole_number(&members, Guarded::MaxTokens)?;
         let max_completion_tokens = whole_number(&members, Guarded::MaxCompletionTokens)?;
         Ok(Self {
+            caller,
             body,
             model,
             model_span,
@@ -93,6 +115,11 @@ impl ChatRequest {
             max_tokens,
             max_completion_tokens,
         })
+    }
+
+    /// Whose dialect it is in.
+    pub fn caller(&self) -> Caller {
+        self.caller
     }
 
     /// The model asked for.

@@ -20,7 +20,8 @@ use serde_json::value::RawValue;
 
 use self::text::Words;
 use crate::dialect::estimate::tokens_of;
-use crate::dialect::neutral::{Reply, Step, Text};
+use crate::dialect::neutral::{Part as Said, Reply, Step, Text};
+use crate::dialect::openai::relay::DONE;
 use crate::dialect::openai::write::{StreamWriter, whole};
 use crate::dialect::{AnswerIds, ChatRequest, EmbeddingsRequest, Finish};
 
@@ -60,6 +61,7 @@ pub enum SimulatedReply {
 #[derive(Debug)]
 pub struct SimulatedStream {
     writer: StreamWriter,
+    model: String,
     words: Words,
     first_token: Duration,
     per_token: Duration,
@@ -86,7 +88,7 @@ impl Iterator for SimulatedStream {
         let mut bytes = BytesMut::new();
         let delay = match self.next {
             Part::Begin => {
-                self.writer.write(&Step::Begin, &mut bytes);
+                self.writer.begin(&self.model, &mut bytes);
                 self.next = Part::Words;
                 self.first_token
             }
@@ -104,7 +106,7 @@ impl Iterator for SimulatedStream {
                 self.writer.write(&Step::End(self.finish), &mut bytes);
                 let usage = self.writer.usage(&self.usage).unwrap_or_default();
                 bytes.extend_from_slice(&usage);
-                self.writer.write(&Step::Done, &mut bytes);
+                bytes.extend_from_slice(DONE);
                 self.next = Part::Over;
                 Duration::ZERO
             }
@@ -135,7 +137,8 @@ pub fn simulate(
     let breaks = outcome == SimulatedOutcome::Truncate;
     if request.stream() {
         return SimulatedReply::Stream(SimulatedStream {
-            writer: StreamWriter::new(ids, model, Some(FINGERPRINT), true),
+            writer: StreamWriter::new(ids, Some(FINGERPRINT), true),
+            model: model.to_owned(),
             words,
             first_token: simulation.first_token,
             per_token: simulation.per_token,
@@ -147,7 +150,12 @@ pub fn simulate(
     }
     let raw = raw_text(&words.collect::<String>());
     let reply = Reply {
-        texts: raw.as_deref().and_then(Text::new).into_iter().collect(),
+        parts: raw
+            .as_deref()
+            .and_then(Text::new)
+            .map(Said::Text)
+            .into_iter()
+            .collect(),
         finish,
         usage: Some(usage),
         model: model.into(),

@@ -7,9 +7,11 @@ use agix_core::usage::Usage;
 use bytes::Bytes;
 
 pub(in crate::dialect) use self::outgoing::Outgoing;
+use crate::dialect::neutral::Text;
 use crate::dialect::openai::relay::Relay;
 use crate::dialect::sse::{Framer, TooLarge};
-use crate::dialect::{AnswerIds, ChatRequest, Dialect, Finish, Refused, anthropic};
+use crate::dialect::translation::Translation;
+use crate::dialect::{AnswerIds, Caller, ChatRequest, Dialect, Finish, Refused, anthropic};
 
 /// Part of a stream in the caller's dialect: one or more whole events.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +84,16 @@ pub(in crate::dialect) struct Progress {
 #[derive(Debug)]
 enum Reader {
     OpenAi(Relay),
-    Anthropic(Box<anthropic::Translator>),
+    Anthropic(anthropic::Relay),
+    Translated(Box<Translation>),
+}
+
+impl Progress {
+    /// Counts a piece of text that passed.
+    pub(in crate::dialect) fn count(&mut self, text: Text<'_>) {
+        self.output_bytes = self.output_bytes.saturating_add(text.bytes());
+        self.pieces = self.pieces.saturating_add(1);
+    }
 }
 
 impl From<TooLarge> for StreamFault {
@@ -107,10 +118,11 @@ impl StreamDecoder {
     /// A decoder of the answer to `request` by a provider of this dialect.
     pub fn new(dialect: Dialect, request: &ChatRequest, ids: AnswerIds) -> Self {
         let asked = request.include_usage();
-        let reader = match dialect {
-            Dialect::OpenAi => Reader::OpenAi(Relay::new(asked)),
-            Dialect::Anthropic => {
-                Reader::Anthropic(Box::new(anthropic::Translator::new(ids, asked)))
+        let reader = match (request.caller(), dialect) {
+            (Caller::Chat, Dialect::OpenAi) => Reader::OpenAi(Relay::new(asked)),
+            (Caller::Messages, Dialect::Anthropic) => Reader::Anthropic(anthropic::Relay::new()),
+            (caller, dialect) => {
+                Reader::Translated(Box::new(Translation::new(dialect, caller, ids, asked)))
             }
         };
         Self {
@@ -151,6 +163,9 @@ impl StreamDecoder {
                 Err(not_an_event(&rest))
             }
             Reader::Anthropic(_) => Err(StreamFault::Truncated),
+            Reader::Translated(translation) => {
+                translation.rest(&rest, &mut self.progress, &mut outgoing)
+            }
         };
         outgoing.flush();
         result.inspect_err(|fault| self.fault = Some(fault.clone()))
@@ -166,7 +181,8 @@ impl StreamDecoder {
         let mut outgoing = Outgoing::new(out, Bytes::new());
         match &mut self.reader {
             Reader::OpenAi(relay) => relay.cut(&usage, &mut outgoing),
-            Reader::Anthropic(translator) => translator.cut(&usage, &mut outgoing),
+            Reader::Anthropic(relay) => relay.cut(&usage, &mut outgoing),
+            Reader::Translated(translation) => translation.cut(&usage, &mut outgoing),
         }
         outgoing.flush();
         self.fault = Some(StreamFault::Truncated);
@@ -213,8 +229,9 @@ impl StreamDecoder {
             };
             match &mut self.reader {
                 Reader::OpenAi(relay) => relay.read(&event, &mut self.progress, outgoing)?,
-                Reader::Anthropic(translator) => {
-                    translator.read(&event, &mut self.progress, outgoing)?;
+                Reader::Anthropic(relay) => relay.read(&event, &mut self.progress, outgoing)?,
+                Reader::Translated(translation) => {
+                    translation.read(&event, &mut self.progress, outgoing)?;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Chat completions and embeddings.
+//! Conversations, counts of their tokens, and embeddings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
 use crate::attempt::{Answered, Ask, Exchange, Gain};
-use crate::dialect::{ChatRequest, EmbeddingsRequest};
-use crate::front::refusal::{Refusal, tokens_value};
+use crate::dialect::{Caller, ChatRequest, EmbeddingsRequest};
+use crate::front::path::Path;
+use crate::front::refusal::{Refusal, Voice, tokens_value};
 use crate::front::reply::{Content, Ids};
 use crate::front::{Reply, body, budget_headers, identity, rate_headers};
 use crate::plan::{NoPlan, Plan};
@@ -40,10 +41,19 @@ const CALLER_TIMEOUTS: [HeaderName; 2] = [
     HeaderName::from_static("x-stainless-read-timeout"),
 ];
 
+/// The version of Anthropic's protocol and what of it is to be tried.
+const FORWARDED: [HeaderName; 2] = [
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("anthropic-beta"),
+];
+
 /// The endpoint called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    Chat,
+    /// The next turn of a conversation, in this caller's dialect.
+    Conversation(Caller),
+    /// How many tokens a conversation has.
+    Tokens,
     Embeddings,
 }
 
@@ -52,7 +62,7 @@ pub(super) async fn answer(
     worker: &Arc<Worker>,
     parts: &Parts,
     incoming: Incoming,
-    ids: &Ids,
+    (ids, path, voice): (&Ids, &Path<'_>, &Voice),
     kind: Kind,
 ) -> Result<Reply, Refusal> {
     let shared = &worker.shared;
@@ -61,14 +71,15 @@ pub(super) async fn answer(
     if compiled.revision == Revision::NONE {
         return Err(Refusal::no_policy());
     }
-    let agent = identity::identify(&compiled, &parts.headers)?;
+    let agent = identity::identify(&compiled, &parts.headers, path.agent)?;
     let Listed { gate, limits } = compiled
         .listed(&agent)
         .unwrap_or_else(|| shared.quota.unlisted(&agent));
     let (bytes, _held) = body::read(incoming, shared).await?;
     let read = shared.clock.mono();
     let ask = match kind {
-        Kind::Chat => ChatRequest::read(bytes).map(Ask::Chat),
+        Kind::Conversation(caller) => ChatRequest::read_as(caller, bytes).map(Ask::Chat),
+        Kind::Tokens => ChatRequest::read_as(Caller::Messages, bytes).map(Ask::Tokens),
         Kind::Embeddings => EmbeddingsRequest::read(bytes).map(Ask::Embeddings),
     };
     let ask = ask.map_err(|error| Refusal::bad_request(&error))?;
@@ -93,6 +104,7 @@ pub(super) async fn answer(
         gate: &gate,
         ask: &ask,
         request_id: ids.request(),
+        forwarded: &forwarded(&parts.headers, ask.caller()),
         deadline,
     };
     let outcome = exchange.run(&mut record).await;
@@ -105,7 +117,8 @@ pub(super) async fn answer(
     let failed = match outcome {
         Ok(answered) => {
             let until = (ask.bytes(), deadline);
-            let mut reply = reply(worker, &compiled, &plan, answered, record, until);
+            let with = (worker, &*compiled, voice);
+            let mut reply = reply(with, &plan, answered, record, until);
             announce(&mut reply.headers, &gate, limits.as_ref());
             return Ok(reply);
         }
@@ -127,13 +140,9 @@ fn announce(headers: &mut HeaderMap, gate: &Gate, limits: Option<&RateLimits>) {
 }
 
 fn find_plan(worker: &Worker, compiled: &Compiled, ask: &Ask) -> Result<Arc<Plan>, Refusal> {
-    let model = match ask {
-        Ask::Chat(chat) => chat.model(),
-        Ask::Embeddings(ask) => ask.model(),
-    };
     worker
         .plans
-        .get(model.as_str(), compiled, &worker.shared)
+        .get(ask.model().as_str(), compiled, &worker.shared)
         .map_err(|error: NoPlan| Refusal::unknown_model(&error.to_string()))
 }
 
@@ -169,9 +178,21 @@ fn caller_patience(headers: &HeaderMap) -> Option<Duration> {
         .filter(|patience| !patience.is_zero())
 }
 
+/// The headers that a provider of the caller's own dialect gets from the caller.
+fn forwarded(headers: &HeaderMap, caller: Caller) -> HeaderMap {
+    let mut forwarded = HeaderMap::new();
+    if caller == Caller::Messages {
+        for name in FORWARDED {
+            for value in headers.get_all(&name) {
+                forwarded.append(&name, value.clone());
+            }
+        }
+    }
+    forwarded
+}
+
 fn reply(
-    worker: &Arc<Worker>,
-    compiled: &Compiled,
+    (worker, compiled, voice): (&Arc<Worker>, &Compiled, &Voice),
     plan: &Arc<Plan>,
     answered: Answered,
     mut record: Record,
@@ -212,6 +233,7 @@ fn reply(
             let settings = RelaySettings {
                 worker: Arc::clone(worker),
                 plan: Arc::clone(plan),
+                voice: voice.clone(),
                 target: place,
                 input_bytes,
                 idle: compiled.policy.failover.timeouts.idle,

@@ -4,7 +4,7 @@
 //! - A key that belongs to an agent identifies the caller; a header naming another agent is then
 //!   refused, not followed.
 //! - An agent that has keys cannot be named by the header alone.
-//! - An agent without an entry is known by `X-Agent-Name`; a caller that sends none is the policy's
+//! - An agent without an entry is known by `X-Agent-Name` or by the path `/a/{agent}`; a caller that sends none is the policy's
 //!   default agent, so that leaving the header out is no way around a limit.
 //! - A key that is wrong and a key that is missing get the same answer.
 
@@ -24,8 +24,20 @@ const API_KEYS: [HeaderName; 2] = [
 ];
 
 /// The agent that sent these headers.
-pub(crate) fn identify(compiled: &Compiled, headers: &HeaderMap) -> Result<AgentName, Refusal> {
-    let named = named_agent(headers)?;
+pub(crate) fn identify(
+    compiled: &Compiled,
+    headers: &HeaderMap,
+    in_path: Option<&str>,
+) -> Result<AgentName, Refusal> {
+    let named = match (named_agent(headers)?, in_path.map(AgentName::new)) {
+        (named, None) => named,
+        (_, Some(Err(error))) => return Err(Refusal::bad_path(&format!("/a/: {error}"))),
+        (Some(named), Some(Ok(agent))) if named != agent => {
+            let message = "X-Agent-Name names another agent than the path";
+            return Err(Refusal::bad_path(message));
+        }
+        (_, Some(Ok(agent))) => Some(agent),
+    };
     if !compiled.has_keys() && !compiled.policy.identity.require_key {
         return Ok(named.unwrap_or_else(|| compiled.policy.identity.default_agent.clone()));
     }

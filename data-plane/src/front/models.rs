@@ -1,4 +1,4 @@
-//! The list of models.
+//! The list of models, in the shape of the caller's protocol.
 
 use std::collections::BTreeSet;
 
@@ -7,46 +7,89 @@ use bytes::Bytes;
 use http::request::Parts;
 use serde::Serialize;
 
+use crate::dialect::Caller;
+use crate::front::path::Path;
 use crate::front::refusal::Refusal;
 use crate::front::{Reply, identity};
 use crate::snapshot::Compiled;
 use crate::worker::Worker;
 
 #[derive(Serialize)]
-struct List<'a> {
-    object: &'static str,
-    data: Vec<Entry<'a>>,
+#[serde(untagged)]
+enum List<'a> {
+    Chat {
+        object: &'static str,
+        data: Vec<Entry<'a>>,
+    },
+    Messages {
+        first_id: Option<&'a str>,
+        last_id: Option<&'a str>,
+        has_more: bool,
+        data: Vec<Entry<'a>>,
+    },
 }
 
 #[derive(Serialize)]
-struct Entry<'a> {
-    id: &'a str,
-    object: &'static str,
-    created: i64,
-    owned_by: String,
+#[serde(untagged)]
+enum Entry<'a> {
+    Chat {
+        id: &'a str,
+        object: &'static str,
+        created: i64,
+        owned_by: String,
+    },
+    Messages {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        id: &'a str,
+        display_name: &'a str,
+        created_at: &'static str,
+    },
+}
+
+impl<'a> Entry<'a> {
+    fn id(&self) -> &'a str {
+        match self {
+            Self::Chat { id, .. } | Self::Messages { id, .. } => id,
+        }
+    }
 }
 
 /// The models the policy names, as far as the caller may use them. Models that are only routed by
 /// the catalogue can be called, too, but are not listed: nobody knows which of them the account has.
-pub(super) fn list(worker: &Worker, parts: &Parts) -> Result<Reply, Refusal> {
+pub(super) fn list(worker: &Worker, parts: &Parts, path: &Path<'_>) -> Result<Reply, Refusal> {
     let compiled = worker.shared.compiled.load_full();
-    let agent = identity::identify(&compiled, &parts.headers)?;
+    let agent = identity::identify(&compiled, &parts.headers, path.agent)?;
     let entry = compiled.policy.agents.get(&agent);
-    let data = named_models(&compiled)
+    let caller = path.caller(&parts.headers);
+    let data: Vec<_> = named_models(&compiled)
         .into_iter()
         .filter(|model| entry.is_none_or(|entry| entry.allows(model)))
-        .filter_map(|model| describe(&compiled, model))
+        .filter_map(|model| describe(&compiled, model, caller))
         .collect();
-    Ok(json(&List {
-        object: "list",
-        data,
+    Ok(json(&match caller {
+        Caller::Chat => List::Chat {
+            object: "list",
+            data,
+        },
+        Caller::Messages => List::Messages {
+            first_id: data.first().map(Entry::id),
+            last_id: data.last().map(Entry::id),
+            has_more: false,
+            data,
+        },
     }))
 }
 
 /// One model, if it can be served.
-pub(super) fn one(worker: &Worker, parts: &Parts, name: &str) -> Result<Reply, Refusal> {
+pub(super) fn one(
+    worker: &Worker,
+    parts: &Parts,
+    path: &Path<'_>,
+    name: &str,
+) -> Result<Reply, Refusal> {
     let compiled = worker.shared.compiled.load_full();
-    let agent = identity::identify(&compiled, &parts.headers)?;
+    let agent = identity::identify(&compiled, &parts.headers, path.agent)?;
     let model = ModelName::new(name).map_err(|error| Refusal::unknown_model(&error.to_string()))?;
     if compiled
         .policy
@@ -60,7 +103,7 @@ pub(super) fn one(worker: &Worker, parts: &Parts, name: &str) -> Result<Reply, R
         .policy
         .route(&model)
         .map_err(|error| Refusal::unknown_model(&error.to_string()))?;
-    let described = describe(&compiled, &model);
+    let described = describe(&compiled, &model, path.caller(&parts.headers));
     described
         .map(|entry| json(&entry))
         .ok_or_else(|| Refusal::unknown_model("no such model"))
@@ -75,13 +118,22 @@ fn named_models(compiled: &Compiled) -> BTreeSet<&ModelName> {
     policy.models.keys().chain(chained).collect()
 }
 
-fn describe<'a>(compiled: &Compiled, model: &'a ModelName) -> Option<Entry<'a>> {
+fn describe<'a>(compiled: &Compiled, model: &'a ModelName, caller: Caller) -> Option<Entry<'a>> {
     let route = compiled.policy.route(model).ok()?;
-    Some(Entry {
-        id: model.as_str(),
-        object: "model",
-        created: 0,
-        owned_by: route.provider.to_string(),
+    let id = model.as_str();
+    Some(match caller {
+        Caller::Chat => Entry::Chat {
+            id,
+            object: "model",
+            created: 0,
+            owned_by: route.provider.to_string(),
+        },
+        Caller::Messages => Entry::Messages {
+            kind: "model",
+            id,
+            display_name: id,
+            created_at: "1970-01-01T00:00:00Z",
+        },
     })
 }
 

@@ -1,7 +1,8 @@
-//! Errors the proxy answers itself, in OpenAI's shape. The only place that fixes their status,
-//! type, code and whether a client library should try again.
+//! Errors the proxy answers itself. The only place that fixes their status, type, code and whether a
+//! client library should try again; [`Voice`] gives them the shape of the caller's protocol.
 
 mod quota;
+mod voice;
 
 use agix_core::failover::{Failure, Stop};
 use agix_core::id::AgentName;
@@ -11,8 +12,9 @@ use agix_core::units::Tokens;
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use serde::Serialize;
 
+pub(crate) use self::voice::Voice;
+use self::voice::{Details, ErrorBody};
 use crate::attempt::{AttemptReport, Failed, Fault};
 use crate::dialect::InvalidRequest;
 
@@ -45,30 +47,6 @@ struct More {
     /// The limit that refused.
     quota: Option<quota::Details>,
     headers: HeaderMap,
-}
-
-#[derive(Serialize)]
-struct Envelope<'a> {
-    error: &'a ErrorBody<'a>,
-}
-
-#[derive(Serialize)]
-struct ErrorBody<'a> {
-    message: &'a str,
-    #[serde(rename = "type")]
-    kind: &'a str,
-    param: Option<&'a str>,
-    code: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    agix: Option<Details<'a>>,
-}
-
-#[derive(Serialize)]
-struct Details<'a> {
-    #[serde(flatten)]
-    quota: Option<&'a quota::Details>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    attempts: &'a [AttemptReport],
 }
 
 impl Refusal {
@@ -133,9 +111,16 @@ impl Refusal {
         }
     }
 
+    /// The path names another agent than the header, or none that can be one.
+    pub(crate) fn bad_path(message: &str) -> Self {
+        Self::invalid("invalid_path", message.to_owned())
+    }
+
     /// No key, or none that is known.
     pub(crate) fn no_key() -> Self {
-        let message = "A valid API key is needed: send `Authorization: Bearer <key>`.".to_owned();
+        let message = "A valid API key is needed: send `Authorization: Bearer <key>` or \
+                       `x-api-key: <key>`."
+            .to_owned();
         Self::new(
             StatusCode::UNAUTHORIZED,
             "authentication_error",
@@ -207,7 +192,10 @@ impl Refusal {
         let message = if path.starts_with("/v1/v1") {
             format!("There is no endpoint {shown}: the base URL already ends in /v1.")
         } else {
-            format!("There is no endpoint {shown}. Chat completions are at /v1/chat/completions.")
+            format!(
+                "There is no endpoint {shown}. Chat completions are at /v1/chat/completions, \
+                 messages at /v1/messages."
+            )
         };
         Self::new(
             StatusCode::NOT_FOUND,
@@ -405,7 +393,7 @@ impl Refusal {
     }
 
     /// The headers and body of the answer.
-    pub(crate) fn into_parts(self) -> (StatusCode, HeaderMap, Bytes) {
+    pub(crate) fn into_parts(self, voice: &Voice) -> (StatusCode, HeaderMap, Bytes) {
         let More {
             attempts,
             original,
@@ -429,13 +417,14 @@ impl Refusal {
             attempts: &attempts,
         });
         let body = original.unwrap_or_else(|| {
-            encode(&ErrorBody {
+            let error = ErrorBody {
                 message: &self.message,
                 kind: self.kind,
                 param: self.param,
                 code: self.code.as_deref(),
                 agix,
-            })
+            };
+            voice.body(self.status, error)
         });
         (self.status, headers, body)
     }
@@ -463,23 +452,6 @@ fn upstream_status(stop: Stop, last: Failure) -> StatusCode {
         | Failure::Malformed
         | Failure::TooLarge => StatusCode::BAD_GATEWAY,
     }
-}
-
-/// The JSON of an error in OpenAI's shape.
-pub(crate) fn error_body(message: &str, kind: &str, code: &str) -> Bytes {
-    encode(&ErrorBody {
-        message,
-        kind,
-        param: None,
-        code: Some(code),
-        agix: None,
-    })
-}
-
-fn encode(error: &ErrorBody<'_>) -> Bytes {
-    serde_json::to_vec(&Envelope { error })
-        .map(Bytes::from)
-        .unwrap_or_default()
 }
 
 /// Tokens for a header.

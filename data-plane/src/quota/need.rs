@@ -40,6 +40,7 @@ pub(crate) fn most(ask: &Ask, input: Tokens, target: &Target) -> Bounds {
             cache_writes: false,
             output: Tokens::ZERO,
         },
+        Ask::Tokens(_) => NOTHING,
         Ask::Chat(chat) => chat.bounds(
             input,
             &dialect::Target {

@@ -17,6 +17,8 @@ pub(crate) enum Endpoint {
     Chat,
     /// Embeddings.
     Embeddings,
+    /// How many tokens a request has.
+    CountTokens,
 }
 
 /// A provider, ready to be called.
@@ -24,9 +26,10 @@ pub(crate) enum Endpoint {
 pub(crate) struct ProviderRuntime {
     pub(crate) name: ProviderName,
     pub(crate) api: Api,
-    /// Absent for a simulated provider, and `embeddings` also where there are none.
+    /// Absent for a simulated provider, and the others also where there are none.
     chat: Option<Url>,
     embeddings: Option<Url>,
+    count_tokens: Option<Url>,
     /// Content type, key and the policy's own headers.
     pub(crate) headers: HeaderMap,
     /// Whether the provider wants a key and none is known.
@@ -117,6 +120,9 @@ impl ProviderRuntime {
             api: provider.api,
             chat: at(paths.0),
             embeddings: at(paths.1),
+            count_tokens: at(
+                (provider.api == Api::Anthropic).then_some("/v1/messages/count_tokens")
+            ),
             headers,
             lacks_key: provider.api_key.is_some() && key.is_none(),
             script: Arc::new(Script::new(provider.simulate.clone().unwrap_or_default())),
@@ -128,6 +134,7 @@ impl ProviderRuntime {
         match endpoint {
             Endpoint::Chat => self.chat.as_ref(),
             Endpoint::Embeddings => self.embeddings.as_ref(),
+            Endpoint::CountTokens => self.count_tokens.as_ref(),
         }
     }
 }
@@ -137,6 +144,7 @@ impl fmt::Display for Endpoint {
         f.write_str(match self {
             Self::Chat => "chat",
             Self::Embeddings => "embeddings",
+            Self::CountTokens => "count_tokens",
         })
     }
 }

@@ -123,7 +123,67 @@ pub(super) fn accept(body: &[u8]) -> Result<Accepted, Refused> {
         prompt_bytes: messages.iter().map(text_bytes).sum::<usize>()
             + fields.get("system").map_or(0, text_bytes),
         choices: 1,
+        tools: check_tools(&fields, messages)?,
     })
+}
+
+/// Whether tools are offered. Each call is answered in the next message, before anything else there.
+fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, Refused> {
+    let tools = fields.get("tools").and_then(Value::as_array);
+    for tool in tools.into_iter().flatten() {
+        let is_object = tool.pointer("/input_schema/type") == Some(&json!("object"));
+        if tool.get("type").is_none() && !is_object {
+            return Err(invalid("tools.0.custom.input_schema.type: Field required"));
+        }
+    }
+    let ids = |message: Option<&Value>, kind: &str, name: &str| -> Vec<String> {
+        let blocks = message.and_then(|message| message.get("content")?.as_array());
+        blocks
+            .into_iter()
+            .flatten()
+            .take_while(|block| kind == "tool_use" || block["type"] == "tool_result")
+            .filter(|block| block["type"] == kind)
+            .filter_map(|block| block[name].as_str().map(str::to_owned))
+            .collect()
+    };
+    let mut used = false;
+    for (index, message) in messages.iter().enumerate() {
+        let calls = ids(Some(message), "tool_use", "id");
+        let results = ids(
+            messages.get(index.saturating_add(1)),
+            "tool_result",
+            "tool_use_id",
+        );
+        used |= !calls.is_empty();
+        if calls != results {
+            return Err(invalid(
+                "messages: `tool_use` ids were found without `tool_result` blocks immediately \
+                 after. Each `tool_use` block must have a corresponding `tool_result` block in the \
+                 next message.",
+            ));
+        }
+    }
+    let offered = tools.is_some_and(|tools| !tools.is_empty());
+    if used && !offered {
+        return Err(invalid(
+            "Requests which include `tool_use` or `tool_result` blocks must define tools",
+        ));
+    }
+    Ok(offered)
+}
+
+/// The answer to the question how many tokens a request has.
+pub(super) fn count_tokens(headers: &HeaderMap, key: Option<&str>, body: &[u8]) -> Refused {
+    if let Err(refused) = check_key(headers, key) {
+        return refused;
+    }
+    let fields: Map<String, Value> = serde_json::from_slice(body).unwrap_or_default();
+    let bytes = ["system", "messages", "tools"]
+        .into_iter()
+        .filter_map(|name| fields.get(name))
+        .map(text_bytes)
+        .sum::<usize>();
+    Refused::new(200, json!({ "input_tokens": bytes.div_ceil(4) }))
 }
 
 fn check_sampling(fields: &Map<String, Value>, model: &str) -> Result<(), Refused> {
@@ -249,7 +309,7 @@ pub(super) fn messages(answer: &Answer, report: Option<UsageReport>) -> Renderin
         "type": "message",
         "role": "assistant",
         "model": answer.model,
-        "content": [{ "type": "text", "text": answer.text() }],
+        "content": content(answer),
         "stop_reason": stop_reason(answer),
         "stop_sequence": null,
     });
@@ -302,8 +362,30 @@ pub(super) fn messages_stream(answer: &Answer, report: Option<UsageReport>) -> R
             "delta": { "type": "text_delta", "text": piece },
         })))
     }));
+    parts.push(Part::frame(event(
+        &json!({ "type": "content_block_stop", "index": 0 }),
+    )));
+    for (index, call) in (1_u64..).zip(&answer.calls) {
+        parts.push(Part::text(event(&json!({
+            "type": "content_block_start",
+            "index": index,
+            "content_block": {
+                "type": "tool_use", "id": format!("toolu_{index}"), "name": call.name, "input": {},
+            },
+        }))));
+        let (head, tail) = call.arguments.split_at(call.arguments.len() / 2);
+        parts.extend(["", head, tail].map(|piece| {
+            Part::text(event(&json!({
+                "type": "content_block_delta",
+                "index": index,
+                "delta": { "type": "input_json_delta", "partial_json": piece },
+            })))
+        }));
+        parts.push(Part::frame(event(
+            &json!({ "type": "content_block_stop", "index": index }),
+        )));
+    }
     parts.extend([
-        Part::frame(event(&json!({ "type": "content_block_stop", "index": 0 }))),
         Part::frame(event(&end)),
         Part::frame(event(&json!({ "type": "message_stop" }))),
     ]);
@@ -317,6 +399,19 @@ pub(super) fn messages_stream(answer: &Answer, report: Option<UsageReport>) -> R
     }
 }
 
+fn content(answer: &Answer) -> Value {
+    let text = json!({ "type": "text", "text": answer.text() });
+    let calls = (1_u64..).zip(&answer.calls).map(|(index, call)| {
+        json!({
+            "type": "tool_use",
+            "id": format!("toolu_{index}"),
+            "name": call.name,
+            "input": serde_json::from_str(&call.arguments).unwrap_or(Value::Null),
+        })
+    });
+    std::iter::once(text).chain(calls).collect()
+}
+
 fn event(data: &Value) -> String {
     let name = data.get("type").and_then(Value::as_str).unwrap_or("");
     format!("event: {name}\ndata: {data}\n\n")
@@ -328,6 +423,7 @@ fn id(answer: &Answer) -> String {
 
 fn stop_reason(answer: &Answer) -> &'static str {
     match answer.finish {
+        Finish::Calls => "tool_use",
         Finish::Whole => "end_turn",
         Finish::Length => "max_tokens",
     }

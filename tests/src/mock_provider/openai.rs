@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::behaviour::{Behaviour, UsageReport};
 use super::rendering::{Accepted, Part, Refused, Rendering, count, text_bytes};
-use super::reply::{Answer, Finish};
+use super::reply::{Answer, Finish, ToolCall};
 
 /// Models in the list.
 pub(super) const MODELS: [&str; 6] = [
@@ -144,7 +144,62 @@ pub(super) fn accept_chat(body: &[u8]) -> Result<Accepted, Refused> {
         max_output,
         prompt_bytes: messages.iter().map(text_bytes).sum(),
         choices: fields.get("n").and_then(Value::as_u64).unwrap_or(1),
+        tools: check_tools(&fields, messages)?,
     })
+}
+
+/// Whether tools are offered. Every call must be followed by a message with its result, and every
+/// result must follow its call.
+fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, Refused> {
+    let mut open: Vec<&str> = Vec::new();
+    for message in messages {
+        if message.get("role").and_then(Value::as_str) == Some("tool") {
+            let id = message.get("tool_call_id").and_then(Value::as_str);
+            let place = open.iter().position(|call| Some(*call) == id);
+            let Some(place) = place else {
+                return Err(invalid(
+                    "messages with role 'tool' must be a response to a preceding message with \
+                     'tool_calls'.",
+                    None,
+                    "",
+                ));
+            };
+            open.remove(place);
+            continue;
+        }
+        if !open.is_empty() {
+            break;
+        }
+        for call in message
+            .get("tool_calls")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+        {
+            let arguments = call.pointer("/function/arguments").and_then(Value::as_str);
+            if arguments.is_none() || call.pointer("/function/name").is_none() {
+                return Err(invalid("Invalid 'tool_calls'.", None, ""));
+            }
+            open.extend(call.get("id").and_then(Value::as_str));
+        }
+    }
+    if !open.is_empty() {
+        return Err(invalid(
+            "An assistant message with 'tool_calls' must be followed by tool messages responding \
+             to each 'tool_call_id'.",
+            None,
+            "",
+        ));
+    }
+    let tools = fields.get("tools").and_then(Value::as_array);
+    for tool in tools.into_iter().flatten() {
+        if tool.get("type").and_then(Value::as_str) != Some("function")
+            || tool.pointer("/function/name").is_none()
+        {
+            return Err(invalid("Invalid value for 'tools'.", Some("tools"), ""));
+        }
+    }
+    Ok(tools.is_some_and(|tools| !tools.is_empty()))
 }
 
 fn check_message(index: usize, message: &Value) -> Result<(), Refused> {
@@ -180,14 +235,18 @@ fn check_message(index: usize, message: &Value) -> Result<(), Refused> {
 pub(super) fn chat(answer: &Answer, choices: u64, report: Option<UsageReport>) -> Rendering {
     let list: Vec<Value> = (0..choices)
         .map(|index| {
+            let mut message = json!({
+                "role": "assistant",
+                "content": answer.text(),
+                "refusal": null,
+                "annotations": [],
+            });
+            if !answer.calls.is_empty() {
+                message["tool_calls"] = (0..).zip(&answer.calls).map(tool_call).collect();
+            }
             json!({
                 "index": index,
-                "message": {
-                    "role": "assistant",
-                    "content": answer.text(),
-                    "refusal": null,
-                    "annotations": [],
-                },
+                "message": message,
                 "logprobs": null,
                 "finish_reason": finish(answer),
             })
@@ -237,6 +296,20 @@ pub(super) fn chat_stream(
         parts
             .extend(all().map(|index| Part::text(chunk(index, json!({ "content": piece }), None))));
     }
+    for call in (0..).zip(&answer.calls) {
+        let mut begin = tool_call(call);
+        begin["index"] = json!(call.0);
+        begin["function"]["arguments"] = json!("");
+        let begin = json!({ "tool_calls": [begin] });
+        parts.extend(all().map(|index| Part::text(chunk(index, begin.clone(), None))));
+        // Arguments come in pieces, too.
+        let (head, tail) = call.1.arguments.split_at(call.1.arguments.len() / 2);
+        for piece in [head, tail] {
+            let piece = json!({ "index": call.0, "function": { "arguments": piece } });
+            let piece = json!({ "tool_calls": [piece] });
+            parts.extend(all().map(|index| Part::text(chunk(index, piece.clone(), None))));
+        }
+    }
     parts.extend(all().map(|index| Part::frame(chunk(index, json!({}), Some(finish(answer))))));
     if request.include_usage && report != Some(UsageReport::Missing) {
         let mut last = head(answer, "chat.completion.chunk");
@@ -268,8 +341,17 @@ fn head(answer: &Answer, object: &str) -> Map<String, Value> {
     head
 }
 
+fn tool_call((index, call): (u64, &ToolCall)) -> Value {
+    json!({
+        "id": format!("call_{index}"),
+        "type": "function",
+        "function": { "name": call.name, "arguments": call.arguments },
+    })
+}
+
 fn finish(answer: &Answer) -> &'static str {
     match answer.finish {
+        Finish::Calls => "tool_calls",
         Finish::Whole => "stop",
         Finish::Length => "length",
     }
@@ -325,6 +407,7 @@ pub(super) fn accept_embeddings(body: &[u8]) -> Result<(Accepted, usize, bool), 
         max_output: None,
         prompt_bytes: fields.get("input").map_or(0, text_bytes),
         choices: 1,
+        tools: false,
     };
     Ok((accepted, inputs, base64))
 }

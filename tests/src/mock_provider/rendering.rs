@@ -60,6 +60,8 @@ pub(super) struct Accepted {
     pub(super) prompt_bytes: usize,
     /// Answers wanted.
     pub(super) choices: u64,
+    /// Whether tools are offered.
+    pub(super) tools: bool,
 }
 
 /// A request the provider refuses, or an answer in its error format.

@@ -2,18 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::rendering::Accepted;
+
 /// The answers of one model.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reply {
     /// The text; absent: a sentence naming the model.
     pub text: Option<String>,
+    /// Tools it calls after the text, where the request offers any.
+    pub calls: Vec<ToolCall>,
     /// Tokens billed; absent: counted from the request and the text.
     pub usage: Option<Usage>,
     /// Pause before the head of an answer.
     pub head_ms: u64,
     /// Pause before each piece of a stream.
     pub piece_ms: u64,
+}
+
+/// A call of a tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolCall {
+    /// The tool.
+    pub name: String,
+    /// Its arguments, JSON.
+    pub arguments: String,
 }
 
 /// Tokens of one answer.
@@ -37,6 +51,7 @@ pub struct Usage {
 pub(super) enum Finish {
     Whole,
     Length,
+    Calls,
 }
 
 /// An answer worked out for one request.
@@ -45,6 +60,7 @@ pub(super) struct Answer {
     pub(super) model: String,
     /// The text, in the pieces a stream sends.
     pub(super) pieces: Vec<String>,
+    pub(super) calls: Vec<ToolCall>,
     pub(super) finish: Finish,
     pub(super) usage: Usage,
     /// Number of this answer, for ids.
@@ -53,15 +69,15 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// The answer of `model` to a request whose text has `prompt_bytes` and which allows
-    /// `max_output` tokens.
-    pub(super) fn new(
-        model: &str,
-        reply: &Reply,
-        prompt_bytes: usize,
-        max_output: Option<u64>,
-        number: u64,
-    ) -> Self {
+    /// The answer to a request.
+    pub(super) fn new(request: &Accepted, reply: &Reply, number: u64) -> Self {
+        let Accepted {
+            model,
+            max_output,
+            prompt_bytes,
+            tools,
+            ..
+        } = request;
         let text = reply
             .text
             .clone()
@@ -74,6 +90,14 @@ impl Answer {
             pieces.truncate(most);
             finish = Finish::Length;
         }
+        let calls = if *tools {
+            reply.calls.clone()
+        } else {
+            Vec::new()
+        };
+        if !calls.is_empty() && finish == Finish::Whole {
+            finish = Finish::Calls;
+        }
         let usage = reply.usage.unwrap_or_else(|| Usage {
             input: u64::try_from(prompt_bytes.div_ceil(4)).unwrap_or(u64::MAX),
             output: u64::try_from(pieces.len()).unwrap_or(u64::MAX),
@@ -82,6 +106,7 @@ impl Answer {
         Self {
             model: model.to_owned(),
             pieces,
+            calls,
             finish,
             usage,
             number,

@@ -180,6 +180,10 @@ async fn meet(
         (&Method::POST, "/v1/chat/completions") => Endpoint::Chat,
         (&Method::POST, "/v1/embeddings") => Endpoint::Embeddings,
         (&Method::POST, "/v1/messages") => Endpoint::Messages,
+        (&Method::POST, "/v1/messages/count_tokens") => {
+            let counted = anthropic::count_tokens(&head.headers, shared.key(), body);
+            return respond(counted.into(), call, reset);
+        }
         (&Method::GET, "/v1/models") => return respond(models(head, shared.key()), call, reset),
         (method, path) => {
             let message = format!("Invalid URL ({method} {path})");
@@ -192,13 +196,7 @@ async fn meet(
         Err(refused) => return respond(refused.into(), call, reset),
     };
     let (behaviour, reply) = shared.next(&taken.request.model);
-    let answer = Answer::new(
-        &taken.request.model,
-        &reply,
-        taken.request.prompt_bytes,
-        taken.request.max_output,
-        call.number(),
-    );
+    let answer = Answer::new(&taken.request, &reply, call.number());
     call.meets(&behaviour, answer.usage);
     if reply.head_ms > 0 {
         tokio::time::sleep(Duration::from_millis(reply.head_ms)).await;

@@ -22,7 +22,7 @@ mod quota_abandoned;
 mod quota_budget;
 mod quota_outage;
 mod quota_rates;
-mod sdk_openai;
+mod sdk;
 mod sync_fleet;
 mod upstream_bodies;
 mod upstream_cuts;

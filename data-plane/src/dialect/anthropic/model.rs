@@ -18,6 +18,8 @@ pub(super) struct Abilities {
     pub(super) sampling: Sampling,
     /// Whether it goes on with a turn of the assistant's that was begun for it.
     pub(super) prefill: bool,
+    /// Whether it keeps to a JSON schema, of an answer or of a tool's arguments.
+    pub(super) schemas: bool,
     /// Most output tokens of one answer, if known.
     pub(super) max_output: Option<u64>,
 }
@@ -29,6 +31,7 @@ impl Abilities {
             return Self {
                 sampling: Sampling::Both,
                 prefill: true,
+                schemas: false,
                 max_output: None,
             };
         };
@@ -40,6 +43,7 @@ impl Abilities {
                 _ => Sampling::Neither,
             },
             prefill: generation < (4, 6),
+            schemas: generation >= (4, 5),
             max_output: Some(match generation {
                 (..=2, _) | (3, ..=4) => 4_096,
                 (3, 5 | 6) => 8_192,

@@ -1,14 +1,17 @@
 //! A conversation written as a request for a message.
 
+mod block;
+
 use std::fmt::Write;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use self::block::{Block, ToolEntry};
 use super::HEADERS;
 use super::model::{Abilities, Sampling};
-use crate::dialect::neutral::{Conversation, Role, Text, Turn};
+use crate::dialect::neutral::{Conversation, Format, Part, Role, Text, ToolChoice, Turn};
 use crate::dialect::{Encoded, Ineligible, Target};
 
 #[derive(Serialize)]
@@ -18,6 +21,12 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     system: Vec<Block<'a>>,
     messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolEntry<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<OutputConfig<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     temperature: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,10 +46,25 @@ struct Message<'a> {
 }
 
 #[derive(Serialize)]
-struct Block<'a> {
+struct Choice<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    text: Text<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<std::borrow::Cow<'a, str>>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    disable_parallel_tool_use: bool,
+}
+
+#[derive(Serialize)]
+struct OutputConfig<'a> {
+    format: OutputFormat<'a>,
+}
+
+#[derive(Serialize)]
+struct OutputFormat<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    schema: &'a RawValue,
 }
 
 #[derive(Serialize)]
@@ -55,9 +79,14 @@ pub(in crate::dialect) fn encode(
 ) -> Result<Encoded, Ineligible> {
     let abilities = Abilities::of(target.model);
     check_ends(&conversation.turns, abilities)?;
+    check_tools(&conversation)?;
     let Conversation {
         system,
         turns,
+        tools,
+        tool_choice,
+        one_call,
+        format,
         max_output,
         temperature,
         top_p,
@@ -74,11 +103,26 @@ pub(in crate::dialect) fn encode(
         hottest.as_deref(),
         &mut dropped,
     );
+    let tool_choice = (!tools.is_empty())
+        .then(|| choice(tool_choice, one_call))
+        .flatten();
+    let entry = |tool| ToolEntry::new(tool, abilities, &mut dropped);
     let body = Body {
         model: target.model,
         max_tokens: abilities.output_bound(max_output, policy_bound),
-        system: system.into_iter().map(Block::new).collect(),
-        messages: turns.into_iter().map(Message::new).collect(),
+        system: system
+            .into_iter()
+            .map(|text| Block::Text { text })
+            .collect(),
+        messages: turns
+            .into_iter()
+            .map(Message::new)
+            .collect::<Result<_, _>>()?,
+        tools: tools.into_iter().map(entry).collect::<Result<_, _>>()?,
+        tool_choice,
+        output_config: format
+            .map(|format| output_config(&format, abilities))
+            .transpose()?,
         temperature,
         top_p,
         stop_sequences: stop,
@@ -118,12 +162,61 @@ fn check_ends(turns: &[Turn<'_>], abilities: Abilities) -> Result<(), Ineligible
         let inner = text.inner();
         inner.ends_with(' ') || inner.ends_with("\\n") || inner.ends_with("\\t")
     };
-    if last.texts.last().is_some_and(ends_in_space) {
+    if let Some(Part::Text(text)) = last.parts.last()
+        && ends_in_space(text)
+    {
         return Err(Ineligible(
             "the target takes no begun answer that ends in space",
         ));
     }
     Ok(())
+}
+
+/// Earlier calls make sense to the target only beside the tools they called.
+fn check_tools(conversation: &Conversation<'_>) -> Result<(), Ineligible> {
+    let mut parts = conversation.turns.iter().flat_map(|turn| &turn.parts);
+    let used = parts.any(|part| matches!(part, Part::Call(_) | Part::Outcome(_)));
+    if used && conversation.tools.is_empty() {
+        return Err(Ineligible(
+            "the target takes tool calls only together with the `tools` they called",
+        ));
+    }
+    Ok(())
+}
+
+fn choice(choice: Option<ToolChoice<'_>>, one_call: bool) -> Option<Choice<'_>> {
+    let (kind, name) = match choice {
+        None if !one_call => return None,
+        None | Some(ToolChoice::Auto) => ("auto", None),
+        Some(ToolChoice::Any) => ("any", None),
+        Some(ToolChoice::None) => ("none", None),
+        Some(ToolChoice::One(name)) => ("tool", Some(name)),
+    };
+    Some(Choice {
+        kind,
+        name,
+        disable_parallel_tool_use: one_call && kind != "none",
+    })
+}
+
+fn output_config<'a>(
+    format: &Format<'a>,
+    abilities: Abilities,
+) -> Result<OutputConfig<'a>, Ineligible> {
+    match format {
+        Format::Object => Err(Ineligible(
+            "json_object answers are not translated for this target",
+        )),
+        Format::Schema { .. } if !abilities.schemas => {
+            Err(Ineligible("the target gives no json_schema answers"))
+        }
+        Format::Schema { schema, name: _ } => Ok(OutputConfig {
+            format: OutputFormat {
+                kind: "json_schema",
+                schema,
+            },
+        }),
+    }
 }
 
 /// The sampling parameters the model takes. A temperature above what the protocol allows is its
@@ -167,19 +260,22 @@ fn pseudonym(user: &str) -> String {
 }
 
 impl<'a> Message<'a> {
-    fn new(turn: Turn<'a>) -> Self {
-        Self {
+    fn new(turn: Turn<'a>) -> Result<Self, Ineligible> {
+        let (outcomes, others): (Vec<_>, Vec<_>) = turn
+            .parts
+            .into_iter()
+            .partition(|part| matches!(part, Part::Outcome(_)));
+        Ok(Self {
             role: match turn.role {
                 Role::User => "user",
                 Role::Assistant => "assistant",
             },
-            content: turn.texts.into_iter().map(Block::new).collect(),
-        }
-    }
-}
-
-impl<'a> Block<'a> {
-    fn new(text: Text<'a>) -> Self {
-        Self { kind: "text", text }
+            // What came of calls must stand first and together.
+            content: outcomes
+                .into_iter()
+                .chain(others)
+                .map(Block::new)
+                .collect::<Result<_, _>>()?,
+        })
     }
 }

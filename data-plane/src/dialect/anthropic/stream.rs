@@ -1,83 +1,109 @@
-//! A streamed message, translated event by event.
+//! A streamed message, read event by event for another dialect.
 
 use std::borrow::Cow;
 
-use agix_core::usage::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::Block;
 use super::usage::Report;
 use crate::dialect::neutral::{Step, Text};
-use crate::dialect::openai::relay::DONE;
-use crate::dialect::openai::write::StreamWriter;
 use crate::dialect::sse::Event;
-use crate::dialect::stream::{Outgoing, Progress, not_an_event};
-use crate::dialect::{AnswerIds, Finish, Refused, StreamFault, StreamItemKind};
+use crate::dialect::stream::{Progress, not_an_event};
+use crate::dialect::translation::Teller;
+use crate::dialect::{Refused, StreamFault};
 
-/// Translates one stream.
+/// Reads one stream.
 #[derive(Debug)]
-pub(in crate::dialect) struct Translator {
-    ids: AnswerIds,
-    usage_asked: bool,
-    /// Present once the message has begun.
-    writer: Option<StreamWriter>,
-    /// Whether the caller was told that it has begun. It is told with the first block, so that an
-    /// error right behind the beginning can still be failed over from.
-    told: bool,
+pub(in crate::dialect) struct Source {
+    begun: bool,
     /// What was reported, until something was that cannot be believed.
     report: Option<Report>,
     /// Whether the message said why it ended.
     ended: bool,
+    /// The block of the last call, and how many calls there were.
+    call: Option<(u64, usize)>,
+    calls: usize,
 }
 
 /// The members of an event that some event has.
 #[derive(Deserialize)]
-struct Wire<'a> {
+pub(super) struct Wire<'a> {
     #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default)]
+    pub(super) index: Option<u64>,
     #[serde(default, borrow)]
-    message: Option<&'a RawValue>,
+    pub(super) message: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    content_block: Option<&'a RawValue>,
+    pub(super) content_block: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    delta: Option<&'a RawValue>,
+    pub(super) delta: Option<&'a RawValue>,
     #[serde(default, borrow)]
-    usage: Option<&'a RawValue>,
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct Start<'a> {
+pub(super) struct Start<'a> {
     #[serde(default, borrow)]
-    model: Cow<'a, str>,
+    pub(super) model: Cow<'a, str>,
     #[serde(default, borrow)]
-    usage: Option<&'a RawValue>,
+    pub(super) usage: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct ContentDelta<'a> {
+pub(super) struct ContentDelta<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
     #[serde(default, borrow)]
     text: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    partial_json: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    thinking: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
-struct MessageDelta<'a> {
+pub(super) struct MessageDelta<'a> {
     #[serde(default, borrow)]
-    stop_reason: Option<Cow<'a, str>>,
+    pub(super) stop_reason: Option<Cow<'a, str>>,
 }
 
-impl Translator {
-    /// A translator of a stream that calls itself so.
-    pub(in crate::dialect) fn new(ids: AnswerIds, usage_asked: bool) -> Self {
+impl<'a> Wire<'a> {
+    /// The event, unless it says nothing.
+    pub(super) fn read(fields: &'a Event<'a>) -> Result<Option<Self>, StreamFault> {
+        let text = fields.data.text();
+        let is_error = fields.name == "error";
+        if text.trim_ascii().is_empty() && !is_error {
+            return Ok(None);
+        }
+        match serde_json::from_str::<Self>(text) {
+            Ok(wire) if !is_error && wire.kind != "error" => Ok(Some(wire)),
+            Err(_shape) if !is_error => {
+                Err(StreamFault::Malformed("an event is not a JSON object"))
+            }
+            _ => Err(StreamFault::Refused(Refused::inside_answer(text))),
+        }
+    }
+}
+
+impl<'a> ContentDelta<'a> {
+    /// The text that the delta adds to its block, whatever kind of text it is.
+    pub(super) fn any_text(&self) -> Option<Text<'a>> {
+        let texts = [self.text, self.partial_json, self.thinking];
+        texts.into_iter().flatten().find_map(Text::new)
+    }
+}
+
+impl Source {
+    /// A source of a stream that has not begun.
+    pub(in crate::dialect) fn new() -> Self {
         Self {
-            ids,
-            usage_asked,
-            writer: None,
-            told: false,
+            begun: false,
             report: Some(Report::default()),
             ended: false,
+            call: None,
+            calls: 0,
         }
     }
 
@@ -86,59 +112,47 @@ impl Translator {
         &mut self,
         event: &[u8],
         progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
+        teller: &mut Teller<'_, '_>,
     ) -> Result<(), StreamFault> {
         let fields = Event::read(event).map_err(|_garbage| not_an_event(event))?;
-        let text = fields.data.text();
-        let is_error = fields.name == "error";
-        if text.trim_ascii().is_empty() && !is_error {
+        let Some(wire) = Wire::read(&fields)? else {
             return Ok(());
-        }
-        let wire: Wire<'_> = match serde_json::from_str(text) {
-            Ok(wire) if !is_error => wire,
-            Err(_shape) if !is_error => {
-                return Err(StreamFault::Malformed("an event is not a JSON object"));
-            }
-            _ => return Err(StreamFault::Refused(Refused::inside_answer(text))),
         };
         match &*wire.kind {
-            "error" => Err(StreamFault::Refused(Refused::inside_answer(text))),
-            "message_start" => self.begin(&wire, progress),
-            "content_block_start" => self.begin_block(&wire, progress, outgoing),
-            "content_block_delta" => self.go_on(&wire, progress, outgoing),
-            "message_delta" => self.end(&wire, progress, outgoing),
-            "message_stop" => self.finish(progress, outgoing),
-            // Pings, ends of blocks, and events that are still to be invented.
+            "message_start" => self.begin(&wire, progress, teller),
+            "content_block_start" => self.begin_block(&wire, progress, teller),
+            "content_block_delta" => self.go_on(&wire, progress, teller),
+            "message_delta" => self.end(&wire, progress, teller),
+            "message_stop" => {
+                self.begun()?;
+                if !self.ended {
+                    return Err(StreamFault::Malformed("it does not say why it ended"));
+                }
+                progress.done = true;
+                Ok(())
+            }
+            "ping" => teller.tell(&Step::Alive),
+            // Ends of blocks, and events that are still to be invented.
             _ => Ok(()),
         }
     }
 
-    /// Ends the stream as a bound on its length would.
-    pub(in crate::dialect) fn cut(&mut self, usage: &Usage, outgoing: &mut Outgoing<'_>) {
-        let ended = self.ended;
-        let Ok(writer) = self.tell(outgoing) else {
-            outgoing.pass(DONE, StreamItemKind::Done);
-            return;
-        };
-        if !ended {
-            let buffer = outgoing.buffer(StreamItemKind::Content);
-            writer.write(&Step::End(Finish::Length), buffer);
-        }
-        if let Some(event) = writer.usage(usage) {
-            outgoing.alone(event, StreamItemKind::Usage);
-        }
-        outgoing.pass(DONE, StreamItemKind::Done);
-    }
-
-    fn begin(&mut self, wire: &Wire<'_>, progress: &mut Progress) -> Result<(), StreamFault> {
-        if self.writer.is_some() {
+    fn begin(
+        &mut self,
+        wire: &Wire<'_>,
+        progress: &mut Progress,
+        teller: &mut Teller<'_, '_>,
+    ) -> Result<(), StreamFault> {
+        if self.begun {
             return Err(StreamFault::Malformed("it begins twice"));
         }
+        self.begun = true;
         let start: Start<'_> = part(wire.message)?;
-        self.note_usage(start.usage, progress);
-        let model = start.model.into_owned();
-        self.writer = Some(StreamWriter::new(&self.ids, &model, None, self.usage_asked));
-        progress.model = (!model.is_empty()).then_some(model);
+        note_usage(&mut self.report, start.usage, progress);
+        teller.tell(&Step::Begin {
+            model: &start.model,
+        })?;
+        progress.model = (!start.model.is_empty()).then(|| start.model.into_owned());
         Ok(())
     }
 
@@ -146,118 +160,122 @@ impl Translator {
         &mut self,
         wire: &Wire<'_>,
         progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
+        teller: &mut Teller<'_, '_>,
     ) -> Result<(), StreamFault> {
+        self.begun()?;
         let block: Block<'_> = part(wire.content_block)?;
-        let said = block.said().map_err(StreamFault::Malformed)?;
-        self.say(said, progress, outgoing)
+        match &*block.kind {
+            "text" => match block.text.and_then(Text::new) {
+                Some(text) => say(text, progress, teller),
+                None => Err(StreamFault::Malformed("a text block has no text")),
+            },
+            "tool_use" => {
+                let (Some(id), Some(name)) = (&block.id, &block.name) else {
+                    return Err(StreamFault::Malformed("a tool call lacks its id or name"));
+                };
+                let index = wire.index.unwrap_or_default();
+                self.call = Some((index, self.calls));
+                self.calls = self.calls.saturating_add(1);
+                progress.pieces = progress.pieces.saturating_add(1);
+                teller.tell(&Step::Call { id, name })
+            }
+            "thinking" | "redacted_thinking" => Ok(()),
+            _ => Err(StreamFault::Malformed(
+                "it has a block that was not asked for",
+            )),
+        }
     }
 
     fn go_on(
         &mut self,
         wire: &Wire<'_>,
         progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
+        teller: &mut Teller<'_, '_>,
     ) -> Result<(), StreamFault> {
+        self.begun()?;
         let delta: ContentDelta<'_> = part(wire.delta)?;
-        let said = match &*delta.kind {
-            "text_delta" => delta.text.and_then(Text::new),
+        match &*delta.kind {
+            "text_delta" => match delta.text.and_then(Text::new) {
+                Some(text) => say(text, progress, teller),
+                None => Ok(()),
+            },
             "input_json_delta" => {
-                return Err(StreamFault::Malformed(
-                    "it calls a tool that was not offered",
-                ));
+                let index = wire.index.unwrap_or_default();
+                let Some((_, call)) = self.call.filter(|(block, _)| *block == index) else {
+                    return Err(StreamFault::Malformed(
+                        "it goes on with a tool call that is not open",
+                    ));
+                };
+                let Some(piece) = delta.partial_json.and_then(Text::new) else {
+                    return Ok(());
+                };
+                progress.count(piece);
+                teller.tell(&Step::Arguments { call, piece })
             }
             // Thinking, signatures and citations are not said to the caller.
-            _ => None,
-        };
-        self.say(said, progress, outgoing)
-    }
-
-    fn say(
-        &mut self,
-        said: Option<Text<'_>>,
-        progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
-    ) -> Result<(), StreamFault> {
-        let writer = self.tell(outgoing)?;
-        if let Some(text) = said.filter(|text| !text.inner().is_empty()) {
-            progress.output_bytes = progress.output_bytes.saturating_add(text.bytes());
-            progress.pieces = progress.pieces.saturating_add(1);
-            writer.write(&Step::Say(text), outgoing.buffer(StreamItemKind::Content));
+            _ => {
+                if let Some(thought) = delta.any_text() {
+                    progress.count(thought);
+                }
+                teller.tell(&Step::Think)
+            }
         }
-        Ok(())
     }
 
     fn end(
         &mut self,
         wire: &Wire<'_>,
         progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
+        teller: &mut Teller<'_, '_>,
     ) -> Result<(), StreamFault> {
-        self.note_usage(wire.usage, progress);
+        self.begun()?;
+        note_usage(&mut self.report, wire.usage, progress);
         let delta: MessageDelta<'_> = part(wire.delta)?;
         let Some(reason) = delta.stop_reason.filter(|_| !self.ended) else {
-            return self.begun().map(|_writer| ());
+            return Ok(());
         };
-        let finish = super::finish(&reason).map_err(StreamFault::Malformed)?;
-        let writer = self.tell(outgoing)?;
-        writer.write(&Step::End(finish), outgoing.buffer(StreamItemKind::Content));
+        let finish = super::finish(&reason);
+        teller.tell(&Step::End(finish))?;
         progress.finish = Some(finish);
         self.ended = true;
         Ok(())
     }
 
-    fn finish(
-        &mut self,
-        progress: &mut Progress,
-        outgoing: &mut Outgoing<'_>,
-    ) -> Result<(), StreamFault> {
-        let writer = self.begun()?;
-        if !self.ended {
-            return Err(StreamFault::Malformed("it does not say why it ended"));
+    fn begun(&self) -> Result<(), StreamFault> {
+        if self.begun {
+            return Ok(());
         }
-        if let Some(event) = progress
-            .usage
-            .as_ref()
-            .and_then(|usage| writer.usage(usage))
-        {
-            outgoing.alone(event, StreamItemKind::Usage);
-        }
-        writer.write(&Step::Done, outgoing.buffer(StreamItemKind::Done));
-        progress.done = true;
-        Ok(())
+        Err(StreamFault::Malformed("it goes on before it began"))
     }
+}
 
-    fn begun(&self) -> Result<&StreamWriter, StreamFault> {
-        self.writer
-            .as_ref()
-            .ok_or(StreamFault::Malformed("it goes on before it began"))
+fn say(
+    text: Text<'_>,
+    progress: &mut Progress,
+    teller: &mut Teller<'_, '_>,
+) -> Result<(), StreamFault> {
+    if text.inner().is_empty() {
+        return Ok(());
     }
+    progress.count(text);
+    teller.tell(&Step::Say(text))
+}
 
-    /// Tells the caller that the message has begun, unless it was told.
-    fn tell(&mut self, outgoing: &mut Outgoing<'_>) -> Result<&StreamWriter, StreamFault> {
-        let told = std::mem::replace(&mut self.told, true);
-        let writer = self.begun()?;
-        if !told {
-            writer.write(&Step::Begin, outgoing.buffer(StreamItemKind::Data));
-        }
-        Ok(writer)
-    }
-
-    fn note_usage(&mut self, report: Option<&RawValue>, progress: &mut Progress) {
-        if let Some(raw) = report {
-            let newer = Report::read(raw);
-            self.report = self
-                .report
-                .zip(newer)
-                .map(|(old, new)| old.replaced_by(new));
-            progress.usage = self.report.and_then(Report::usage);
-        }
+/// Takes a report of usage in place of what an earlier one said of the same.
+pub(super) fn note_usage(
+    known: &mut Option<Report>,
+    report: Option<&RawValue>,
+    progress: &mut Progress,
+) {
+    if let Some(raw) = report {
+        let newer = Report::read(raw);
+        *known = known.zip(newer).map(|(old, new)| old.replaced_by(new));
+        progress.usage = known.and_then(Report::usage);
     }
 }
 
 /// A part an event of its type must have.
-fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, StreamFault> {
+pub(super) fn part<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Result<T, StreamFault> {
     raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
         .ok_or(StreamFault::Malformed(
             "an event lacks what its type promises",

@@ -1,13 +1,17 @@
-//! Whole answers of an OpenAI-compatible provider. They pass as they came; they are read only to
-//! know that they are whole, that they are answers, and what they cost.
+//! Whole answers of an OpenAI-compatible provider. For a caller of the same dialect they pass as they
+//! came and are read only to know that they are whole, that they are answers, and what they cost.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::choices::Outline;
 use super::usage;
-use crate::dialect::{Answer, BadAnswer, Refused};
+use crate::dialect::neutral::{Call, Part, Reply, Text, object_in};
+use crate::dialect::{Answer, BadAnswer, Finish, Refused};
 
 /// The list of vectors of an embeddings answer.
 #[derive(Deserialize)]
@@ -33,6 +37,91 @@ pub(in crate::dialect) fn chat(body: Bytes) -> Result<Answer, BadAnswer> {
         finish: choices.finish,
         body,
     })
+}
+
+/// The first choice, for another dialect.
+#[derive(Deserialize)]
+struct Choices<'a> {
+    #[serde(borrow)]
+    choices: Vec<Choice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(borrow)]
+    message: Message<'a>,
+    #[serde(default, borrow)]
+    finish_reason: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(default, borrow)]
+    content: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    refusal: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    tool_calls: Option<Vec<ToolCall<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct ToolCall<'a> {
+    #[serde(default, borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    function: Function<'a>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(default, borrow)]
+    arguments: Option<Cow<'a, str>>,
+}
+
+/// Reads the answer to a chat request for another dialect.
+pub(in crate::dialect) fn read(body: &[u8]) -> Result<Reply<'_>, BadAnswer> {
+    const SHAPE: BadAnswer = BadAnswer::Malformed("its choices have an unknown shape");
+    let outline = outline(body)?;
+    if outline.choices.is_some_and(|choices| choices.failed) {
+        return Err(BadAnswer::Malformed("a choice ended in an error"));
+    }
+    let parsed: Choices<'_> = serde_json::from_slice(body).map_err(|_shape| SHAPE)?;
+    let first = parsed.choices.into_iter().next();
+    let first = first.ok_or(BadAnswer::Malformed("it has no choices"))?;
+    let reason = first.finish_reason.filter(|reason| !reason.is_empty());
+    let reason = reason.ok_or(BadAnswer::Malformed("it does not say why it ended"))?;
+    let mut parts: Vec<_> = [first.message.content, first.message.refusal]
+        .into_iter()
+        .flatten()
+        .filter_map(Text::new)
+        .map(Part::Text)
+        .collect();
+    for (place, call) in first.message.tool_calls.into_iter().flatten().enumerate() {
+        parts.push(Part::Call(call.read(place)?));
+    }
+    Ok(Reply {
+        parts,
+        finish: Finish::from_openai(&reason),
+        usage: outline.reported().and_then(usage::of_chat),
+        model: outline.model().unwrap_or_default().into(),
+    })
+}
+
+impl<'a> ToolCall<'a> {
+    fn read(self, place: usize) -> Result<Call<'a>, BadAnswer> {
+        let arguments = object_in(self.function.arguments.as_deref().unwrap_or_default());
+        let arguments = arguments.ok_or(BadAnswer::Malformed(
+            "the arguments of a tool call are not a JSON object",
+        ))?;
+        let id = self.id.filter(|id| !id.is_empty());
+        Ok(Call {
+            id: id.unwrap_or_else(|| format!("call_{place}").into()),
+            name: self.function.name,
+            arguments: Cow::Owned(arguments),
+        })
+    }
 }
 
 /// Reads the answer to an embeddings request.

@@ -141,7 +141,8 @@ fn text_bytes(part: &RawValue) -> u64 {
 }
 
 impl Finish {
-    fn from_openai(reason: &str) -> Self {
+    /// The reason in the provider's words.
+    pub(super) fn from_openai(reason: &str) -> Self {
         match reason {
             "stop" => Self::Stop,
             "length" => Self::Length,

@@ -1,14 +1,18 @@
 //! A caller's request, read for a target that speaks another dialect.
 //!
-//! Only conversations in text are carried over. A request that needs more than that makes the
-//! target ineligible, with the reason; parameters that merely tune an answer are dropped by name.
+//! Texts, pictures, documents, tools with their calls and results, and the shape of the answer are
+//! carried over. A request that needs more than that makes the target ineligible, with the reason;
+//! parameters that merely tune an answer are dropped by name.
+
+mod message;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::dialect::neutral::{Conversation, Role, Text};
+use self::message::Message;
+use crate::dialect::neutral::{Conversation, Format, Text, Tool, ToolChoice};
 use crate::dialect::splice::is_given;
 use crate::dialect::{ChatRequest, Ineligible};
 
@@ -29,6 +33,10 @@ struct Body<'a> {
     safety_identifier: Option<&'a RawValue>,
     #[serde(borrow)]
     tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tool_choice: Option<&'a RawValue>,
+    #[serde(borrow)]
+    parallel_tool_calls: Option<&'a RawValue>,
     #[serde(borrow)]
     functions: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -70,35 +78,39 @@ struct Body<'a> {
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
-    #[serde(borrow)]
-    role: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<&'a RawValue>,
-    #[serde(borrow)]
-    audio: Option<&'a RawValue>,
+struct ToolEntry<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    function: Option<Function<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
+struct Function<'a> {
     #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    refusal: Option<&'a RawValue>,
+    name: Cow<'a, str>,
+    #[serde(default, borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    parameters: Option<&'a RawValue>,
+    #[serde(default)]
+    strict: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Schema<'a> {
+    #[serde(default, borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    schema: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct ResponseFormat<'a> {
     #[serde(rename = "type", borrow)]
     kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    json_schema: Option<Schema<'a>>,
 }
 
 /// Reads a request.
@@ -108,7 +120,7 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
     if request.choices() > 1 {
         return Err(Ineligible("the target gives one answer at a time (`n`)"));
     }
-    body.refuse_what_is_more_than_text()?;
+    body.refuse_what_is_not_carried_over()?;
     let mut dropped = body.dropped();
     let stop = body.stop.map(stop_texts).transpose()?.unwrap_or_default();
     let (stop, blank): (Vec<_>, Vec<_>) =
@@ -118,6 +130,12 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
     let mut conversation = Conversation {
         system: Vec::new(),
         turns: Vec::new(),
+        tools: body.tools()?,
+        tool_choice: body.tool_choice.map_or(Ok(None), tool_choice)?,
+        one_call: body
+            .parallel_tool_calls
+            .is_some_and(|parallel| parallel.get() == "false"),
+        format: body.format()?,
         max_output: request.max_output_tokens(),
         temperature: body.temperature.map(number).transpose()?,
         top_p: body.top_p.map(number).transpose()?,
@@ -132,13 +150,13 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
     conversation.with_a_turn()
 }
 
-impl Body<'_> {
-    fn refuse_what_is_more_than_text(&self) -> Result<(), Ineligible> {
+impl<'a> Body<'a> {
+    fn refuse_what_is_not_carried_over(&self) -> Result<(), Ineligible> {
         let given = |member: Option<&RawValue>| member.is_some_and(is_given);
         let more = [
             (
-                given(self.tools) || given(self.functions),
-                "tools are not translated for this target",
+                given(self.functions),
+                "`functions` are not translated for this target; `tools` are",
             ),
             (
                 given(self.logprobs) || self.top_logprobs.is_some_and(is_not_zero),
@@ -156,23 +174,54 @@ impl Body<'_> {
                 "web search is not translated for this target",
             ),
         ];
-        if let Some((_, reason)) = more.into_iter().find(|(needed, _)| *needed) {
-            return Err(Ineligible(reason));
+        match more.into_iter().find(|(needed, _)| *needed) {
+            Some((_, reason)) => Err(Ineligible(reason)),
+            None => Ok(()),
         }
+    }
+
+    fn format(&self) -> Result<Option<Format<'a>>, Ineligible> {
+        const UNKNOWN: Ineligible = Ineligible("the target does not know the `response_format`");
         let Some(format) = self.response_format.filter(|format| is_given(format)) else {
-            return Ok(());
+            return Ok(None);
         };
-        let format: Option<ResponseFormat<'_>> = serde_json::from_str(format.get()).ok();
-        match format.as_ref().map(|format| &*format.kind) {
-            Some("text") => Ok(()),
-            Some("json_schema") => Err(Ineligible(
-                "json_schema answers are not translated for this target",
-            )),
-            Some("json_object") => Err(Ineligible(
-                "json_object answers are not translated for this target",
-            )),
-            _ => Err(Ineligible("the target does not know the `response_format`")),
+        let format: ResponseFormat<'a> =
+            serde_json::from_str(format.get()).map_err(|_shape| UNKNOWN)?;
+        match &*format.kind {
+            "text" => Ok(None),
+            "json_object" => Ok(Some(Format::Object)),
+            "json_schema" => {
+                let asked = format.json_schema.ok_or(UNKNOWN)?;
+                Ok(Some(Format::Schema {
+                    name: asked.name.and_then(Text::new),
+                    schema: asked.schema.ok_or(UNKNOWN)?,
+                }))
+            }
+            _ => Err(UNKNOWN),
         }
+    }
+
+    fn tools(&self) -> Result<Vec<Tool<'a>>, Ineligible> {
+        let Some(tools) = self.tools.filter(|tools| is_given(tools)) else {
+            return Ok(Vec::new());
+        };
+        let tools: Vec<ToolEntry<'a>> = serde_json::from_str(tools.get())
+            .map_err(|_shape| Ineligible("`tools` have a shape that cannot be translated"))?;
+        tools
+            .into_iter()
+            .map(|entry| {
+                let function = entry.function.filter(|_| entry.kind == "function");
+                let function = function.ok_or(Ineligible(
+                    "only tools of the type `function` are translated for this target",
+                ))?;
+                Ok(Tool {
+                    name: function.name,
+                    description: function.description.and_then(Text::new),
+                    schema: function.parameters.filter(|schema| is_object(schema)),
+                    strict: function.strict == Some(true),
+                })
+            })
+            .collect()
     }
 
     /// Parameters that were given and that other dialects do not have. One at its default changes
@@ -210,60 +259,33 @@ impl Body<'_> {
     }
 }
 
-impl<'a> Message<'a> {
-    fn add_to(&self, conversation: &mut Conversation<'a>) -> Result<(), Ineligible> {
-        let calls = [self.tool_calls, self.function_call];
-        if calls.into_iter().flatten().any(is_given) {
-            return Err(Ineligible("tool calls are not translated for this target"));
-        }
-        if self.audio.is_some_and(is_given) {
-            return Err(Ineligible("audio is not translated for this target"));
-        }
-        let texts = self.texts()?;
-        match &*self.role {
-            "system" | "developer" if conversation.turns.is_empty() => {
-                let texts = texts.into_iter().filter(|text| !text.is_blank());
-                conversation.system.extend(texts);
-            }
-            // Instructions in the middle keep their place; no role there stands for them.
-            "system" | "developer" | "user" => conversation.say(Role::User, texts),
-            "assistant" => conversation.say(Role::Assistant, texts),
-            "tool" | "function" => {
-                return Err(Ineligible(
-                    "tool results are not translated for this target",
-                ));
-            }
-            _ => return Err(Ineligible("a message has a role the target does not know")),
-        }
-        Ok(())
+/// The tools that are to be called, by one word or by name.
+fn tool_choice(value: &RawValue) -> Result<Option<ToolChoice<'_>>, Ineligible> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        function: Name<'a>,
     }
-
-    fn texts(&self) -> Result<Vec<Text<'a>>, Ineligible> {
-        let Some(content) = self.content else {
-            return Ok(Vec::new());
-        };
-        if let Some(text) = Text::new(content) {
-            return Ok(vec![text]);
-        }
-        let parts: Vec<Part<'a>> = serde_json::from_str(content.get())
-            .map_err(|_shape| Ineligible("a message's content is neither text nor parts"))?;
-        parts.iter().map(Part::text).collect()
+    #[derive(Deserialize)]
+    struct Name<'a> {
+        #[serde(borrow)]
+        name: Cow<'a, str>,
     }
+    Ok(match value.get() {
+        "null" => None,
+        "\"auto\"" => Some(ToolChoice::Auto),
+        "\"required\"" => Some(ToolChoice::Any),
+        "\"none\"" => Some(ToolChoice::None),
+        other => {
+            let named: Named<'_> = serde_json::from_str(other)
+                .map_err(|_shape| Ineligible("the target does not know the `tool_choice`"))?;
+            Some(ToolChoice::One(named.function.name))
+        }
+    })
 }
 
-impl<'a> Part<'a> {
-    fn text(&self) -> Result<Text<'a>, Ineligible> {
-        let text = match &*self.kind {
-            "text" => self.text,
-            "refusal" => self.refusal,
-            "image_url" => return Err(Ineligible("images are not translated for this target")),
-            "input_audio" => return Err(Ineligible("audio is not translated for this target")),
-            "file" => return Err(Ineligible("files are not translated for this target")),
-            _ => return Err(Ineligible("a message has a part the target does not know")),
-        };
-        text.and_then(Text::new)
-            .ok_or(Ineligible("a text part has no text"))
-    }
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{')
 }
 
 /// Who the answer is for; the newer name first.

@@ -15,6 +15,11 @@ pub(in crate::dialect) fn chat(request: &ChatRequest, model: &str) -> Encoded {
     encoded("/chat/completions", body)
 }
 
+/// The caller's body with nothing changed but the model.
+pub(in crate::dialect) fn renamed(request: &ChatRequest, model: &str) -> Bytes {
+    with_model(request.body(), request.model_span(), model, None)
+}
+
 /// Writes an embeddings request.
 pub(in crate::dialect) fn embeddings(request: &EmbeddingsRequest, model: &str) -> Encoded {
     let body = with_model(request.body(), request.model_span(), model, None);

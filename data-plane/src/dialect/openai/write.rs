@@ -6,15 +6,18 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::relay::DONE;
-use crate::dialect::neutral::{Reply, Step, Text};
+use crate::dialect::neutral::{Call, Part, Reply, Step, Text};
 use crate::dialect::{AnswerIds, Finish};
 
 /// Writes the events of one stream.
 #[derive(Debug)]
 pub(in crate::dialect) struct StreamWriter {
-    /// Every event up to its choices.
+    name: AnswerIds,
+    fingerprint: Option<&'static str>,
+    /// Every event up to its choices; empty until the model is known.
     head: String,
+    /// How many calls there were.
+    calls: usize,
     /// Whether the caller wants usage.
     usage_asked: bool,
 }
@@ -87,23 +90,48 @@ impl From<&Usage> for Report {
 }
 
 impl StreamWriter {
-    /// A writer of a stream with this name and model. `fingerprint` is for answers that no provider
-    /// made.
+    /// A writer of a stream with this name. `fingerprint` is for answers that no provider made.
     pub(in crate::dialect) fn new(
         ids: &AnswerIds,
-        model: &str,
-        fingerprint: Option<&str>,
+        fingerprint: Option<&'static str>,
         usage_asked: bool,
     ) -> Self {
         Self {
-            head: head("chat.completion.chunk", ids, model, fingerprint),
+            name: ids.clone(),
+            fingerprint,
+            head: String::new(),
+            calls: 0,
             usage_asked,
         }
     }
 
     /// A writer that goes on with a stream that has begun.
     pub(in crate::dialect) const fn resumed(head: String, usage_asked: bool) -> Self {
-        Self { head, usage_asked }
+        Self {
+            name: AnswerIds {
+                id: String::new(),
+                created: 0,
+            },
+            fingerprint: None,
+            head,
+            calls: 0,
+            usage_asked,
+        }
+    }
+
+    /// Appends the event that begins the answer of this model.
+    pub(in crate::dialect) fn begin(&mut self, model: &str, out: &mut BytesMut) {
+        self.head = head("chat.completion.chunk", &self.name, model, self.fingerprint);
+        self.choice(
+            &[r#"{"role":"assistant","content":"","refusal":null}"#],
+            None,
+            out,
+        );
+    }
+
+    /// Appends a sign of life.
+    pub(in crate::dialect) fn alive(out: &mut BytesMut) {
+        out.extend_from_slice(b": keep-alive\n\n");
     }
 
     /// How a stream calls itself, by the data of one of its events.
@@ -146,17 +174,38 @@ impl StreamWriter {
         out.extend_from_slice(event.concat().as_bytes());
     }
 
-    /// Appends the event of one step.
-    pub(in crate::dialect) fn write(&self, step: &Step<'_>, out: &mut BytesMut) {
+    /// Appends the event of one step of an answer that has begun.
+    pub(in crate::dialect) fn write(&mut self, step: &Step<'_>, out: &mut BytesMut) {
         match step {
-            Step::Begin => self.choice(
-                &[r#"{"role":"assistant","content":"","refusal":null}"#],
-                None,
-                out,
-            ),
             Step::Say(text) => self.choice(&[r#"{"content":""#, text.inner(), r#""}"#], None, out),
+            Step::Call { id, name } => {
+                let index = self.calls.to_string();
+                self.calls = self.calls.saturating_add(1);
+                let (id, name) = (to_json(id), to_json(name));
+                let delta = [
+                    r#"{"tool_calls":[{"index":"#,
+                    &index,
+                    r#","id":"#,
+                    &id,
+                    r#","type":"function","function":{"name":"#,
+                    &name,
+                    r#","arguments":""}}]}"#,
+                ];
+                self.choice(&delta, None, out);
+            }
+            Step::Arguments { call, piece } => {
+                let index = call.to_string();
+                let delta = [
+                    r#"{"tool_calls":[{"index":"#,
+                    &index,
+                    r#","function":{"arguments":""#,
+                    piece.inner(),
+                    r#""}}]}"#,
+                ];
+                self.choice(&delta, None, out);
+            }
             Step::End(finish) => self.choice(&["{}"], Some(*finish), out),
-            Step::Done => out.extend_from_slice(DONE),
+            Step::Begin { .. } | Step::Think | Step::Alive => {}
         }
     }
 
@@ -208,27 +257,82 @@ pub(in crate::dialect) fn whole(
         .usage
         .as_ref()
         .map(|usage| to_json(&Report::from(usage)));
+    let texts: Vec<_> = reply.parts.iter().filter_map(text).collect();
+    let calls: Vec<_> = reply.parts.iter().filter_map(tool_call).collect();
     let mut body = BytesMut::with_capacity(head.len() + 512);
     let before = [
         head.as_str(),
-        r#","choices":[{"index":0,"message":{"role":"assistant","content":""#,
+        r#","choices":[{"index":0,"message":{"role":"assistant","content":"#,
     ];
-    let after = [
-        r#"","refusal":null},"logprobs":null,"finish_reason":"#,
+    // An answer that only calls tools says nothing, which is not the same as an empty text.
+    let said = !texts.is_empty() || calls.is_empty();
+    let quote = if said { "\"" } else { "null" };
+    let after = [r#","refusal":null"#];
+    let calls = (!calls.is_empty()).then(|| format!(r#","tool_calls":[{}]"#, calls.join(",")));
+    let end = [
+        r#"},"logprobs":null,"finish_reason":"#,
         reply.finish.as_openai_json(),
         "}]",
     ];
     let usage = report.as_ref().map(|report| [r#","usage":"#, report]);
     let pieces = before
         .into_iter()
-        .chain(reply.texts.iter().map(|text| Text::inner(*text)))
+        .chain([quote])
+        .chain(texts)
+        .chain(said.then_some(quote))
         .chain(after)
+        .chain(calls.as_deref())
+        .chain(end)
         .chain(usage.into_iter().flatten())
         .chain(["}"]);
     for piece in pieces {
         body.extend_from_slice(piece.as_bytes());
     }
     body.freeze()
+}
+
+fn text<'a>(part: &Part<'a>) -> Option<&'a str> {
+    match part {
+        Part::Text(text) => Some(Text::inner(*text)),
+        Part::Call(_) | Part::Media(_) | Part::Outcome(_) => None,
+    }
+}
+
+/// A call as an answer has it.
+fn tool_call(part: &Part<'_>) -> Option<String> {
+    match part {
+        Part::Call(call) => Some(to_json(&ToolCall::from(call))),
+        Part::Text(_) | Part::Media(_) | Part::Outcome(_) => None,
+    }
+}
+
+/// A call of a tool.
+#[derive(Serialize)]
+pub(super) struct ToolCall<'a> {
+    id: &'a str,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    /// JSON in a text.
+    arguments: &'a str,
+}
+
+impl<'a> From<&'a Call<'_>> for ToolCall<'a> {
+    fn from(call: &'a Call<'_>) -> Self {
+        Self {
+            id: &call.id,
+            kind: "function",
+            function: Function {
+                name: &call.name,
+                arguments: call.arguments.get(),
+            },
+        }
+    }
 }
 
 /// The head of an answer or event, without the brace that would close it.

@@ -35,7 +35,7 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
 }
 
 fn who(compiled: &Compiled, pairs: &[(&'static str, &'static str)]) -> Result<String, StatusCode> {
-    identify(compiled, &headers(pairs))
+    identify(compiled, &headers(pairs), None)
         .map(|agent| agent.to_string())
         .map_err(|refusal| refusal.status())
 }
@@ -111,7 +111,7 @@ fn an_agent_name_that_is_none_is_refused() {
     for name in ["two words", "ünïcode", "", "a\tb"] {
         let mut map = HeaderMap::new();
         map.insert(AGENT, HeaderValue::from_bytes(name.as_bytes()).unwrap());
-        let refused = identify(&open, &map).map_err(|refusal| refusal.status());
+        let refused = identify(&open, &map, None).map_err(|refusal| refusal.status());
         assert_eq!(
             refused.map(|agent| agent.to_string()),
             Err(StatusCode::BAD_REQUEST),
@@ -120,4 +120,20 @@ fn an_agent_name_that_is_none_is_refused() {
     }
     let twice = [("x-agent-name", "one"), ("x-agent-name", "two")];
     assert_eq!(who(&open, &twice), Err(StatusCode::BAD_REQUEST));
+}
+
+#[test]
+fn a_path_names_the_agent_like_the_header_does() {
+    let open = Compiled::empty();
+    let named = |pairs, path| {
+        identify(&open, &headers(pairs), path)
+            .map(|agent| agent.to_string())
+            .map_err(|refusal| refusal.status())
+    };
+    assert_eq!(named(&[], Some("batch")).as_deref(), Ok("batch"));
+    let same = named(&[("x-agent-name", "batch")], Some("batch"));
+    assert_eq!(same.as_deref(), Ok("batch"));
+    let other = named(&[("x-agent-name", "other")], Some("batch"));
+    assert_eq!(other, Err(StatusCode::BAD_REQUEST));
+    assert_eq!(named(&[], Some("no name")), Err(StatusCode::BAD_REQUEST));
 }

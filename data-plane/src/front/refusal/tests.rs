@@ -12,8 +12,15 @@ use crate::attempt::NotAllowed;
 /// 25 November 2026, 23:00 UTC.
 const NOW: Wall = Wall::from_millis(1_795_647_600_000);
 
+fn voice() -> Voice {
+    Voice::new(
+        crate::dialect::Caller::Chat,
+        crate::front::reply::Ids::draw(),
+    )
+}
+
 fn answered(refusal: Refusal) -> (u16, HeaderMap, Value) {
-    let (status, headers, body) = refusal.into_parts();
+    let (status, headers, body) = refusal.into_parts(&voice());
     (
         status.as_u16(),
         headers,
@@ -95,7 +102,7 @@ fn the_providers_own_error_passes_as_it_is_when_the_caller_is_at_fault() {
         attempts: Vec::new(),
         not_allowed: None,
     };
-    let (status, _, body) = refusal(failed).into_parts();
+    let (status, _, body) = refusal(failed).into_parts(&voice());
     assert_eq!((status.as_u16(), body), (400, original));
 }
 

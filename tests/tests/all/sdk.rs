@@ -1,4 +1,4 @@
-//! OpenAI's own Python library against a real proxy. The tests are in `tests/python`.
+//! OpenAI's and Anthropic's own Python libraries against a real proxy. The tests are in `tests/python`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +17,18 @@ agents:
 
 const LIMITS: &str = "
 models: { gpt-4o: { provider: openai, price: { input: 1, output: 10 } } }
+rate_limits: { patient: { requests_per_minute: 3 } }
+budgets: { poor: { daily_limit_usd: 0.001 } }
+";
+
+const MESSAGES: &str = "
+failover:
+  timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
+  same_model_retries: 0
+  chains:
+    claude-opus-4-6: [gpt-4o]
+agents:
+  guarded: { keys: [\"sha256:0db8c7cf7ec0b1952063c2e7995e6e56bf773055fb5e161d3ef94e1f5e16a845\"], models: [gpt-4o] }
 rate_limits: { patient: { requests_per_minute: 3 } }
 budgets: { poor: { daily_limit_usd: 0.001 } }
 ";
@@ -66,4 +78,9 @@ async fn the_openai_library_works() {
 #[tokio::test]
 async fn the_openai_library_understands_limits_and_budgets() {
     passes("test_limits.py", LIMITS).await;
+}
+
+#[tokio::test]
+async fn the_anthropic_library_works() {
+    passes("test_anthropic.py", MESSAGES).await;
 }

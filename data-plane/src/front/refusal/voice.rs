@@ -1,0 +1,148 @@
+//! How a caller is told of an error: in its own protocol's shape, in an answer or in a stream.
+//!
+//! Anthropic's protocol names a few kinds of error, by the status. What agix says beyond that stands
+//! beside, as in OpenAI's shape: `code`, `param` and `agix`.
+
+use bytes::Bytes;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::quota;
+use crate::attempt::AttemptReport;
+use crate::dialect::Caller;
+use crate::front::reply::Ids;
+
+/// The shape of errors for one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Voice {
+    caller: Caller,
+    ids: Ids,
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct MessageEnvelope<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    error: ErrorBody<'a>,
+    request_id: &'a str,
+}
+
+/// What an error says.
+#[derive(Serialize)]
+pub(super) struct ErrorBody<'a> {
+    pub(super) message: &'a str,
+    #[serde(rename = "type")]
+    pub(super) kind: &'a str,
+    pub(super) param: Option<&'a str>,
+    pub(super) code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) agix: Option<Details<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Details<'a> {
+    #[serde(flatten)]
+    pub(super) quota: Option<&'a quota::Details>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    pub(super) attempts: &'a [AttemptReport],
+}
+
+impl Voice {
+    /// For a request of this caller and these names.
+    pub(crate) const fn new(caller: Caller, ids: Ids) -> Self {
+        Self { caller, ids }
+    }
+
+    /// The body of an answer.
+    pub(super) fn body(&self, status: StatusCode, error: ErrorBody<'_>) -> Bytes {
+        match self.caller {
+            Caller::Chat => encode(&Envelope { error }),
+            Caller::Messages => encode(&MessageEnvelope {
+                kind: "error",
+                error: ErrorBody {
+                    kind: kind_of(status),
+                    ..error
+                },
+                request_id: self.ids.request(),
+            }),
+        }
+    }
+
+    /// The event that ends a stream.
+    pub(crate) fn event(&self, message: &str, code: &str) -> Bytes {
+        let error = ErrorBody {
+            message,
+            kind: "upstream_error",
+            param: None,
+            code: Some(code),
+            agix: None,
+        };
+        let body = self.body(StatusCode::BAD_GATEWAY, error);
+        let name: &[u8] = match self.caller {
+            Caller::Chat => b"",
+            Caller::Messages => b"event: error\n",
+        };
+        [name, b"data: ", &body, b"\n\n"].concat().into()
+    }
+}
+
+/// What Anthropic calls an error of this status.
+fn kind_of(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+fn encode(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value)
+        .map(Bytes::from)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn json(bytes: &[u8]) -> Value {
+        serde_json::from_slice(bytes).unwrap()
+    }
+
+    #[test]
+    fn an_error_in_a_stream_has_the_shape_that_the_callers_library_raises() {
+        let chat = Voice::new(Caller::Chat, Ids::draw()).event("It broke.", "truncated");
+        let data = chat.strip_prefix(b"data: ").unwrap();
+        assert_eq!(json(data)["error"]["message"], "It broke.");
+        let ids = Ids::draw();
+        let messages = Voice::new(Caller::Messages, ids.clone()).event("It broke.", "truncated");
+        let data = messages.strip_prefix(b"event: error\ndata: ").unwrap();
+        assert_eq!(
+            json(data),
+            json!({
+                "type": "error",
+                "error": {
+                    "message": "It broke.",
+                    "type": "api_error",
+                    "param": null,
+                    "code": "truncated",
+                },
+                "request_id": ids.request(),
+            })
+        );
+    }
+}
