@@ -36,14 +36,13 @@ pub(super) async fn find<S: Store>(store: &S, policy: &Policy) -> Result<Found, 
     let page = store.range(request).await?;
     let mut found = Found::default();
     for entry in page.entries {
-        let batch = match Key::decode(&entry.key) {
-            Ok(Key::ShardAlerts(_, batch)) => batch,
-            _ => continue,
+        let Ok(Key::ShardAlerts(_, batch)) = Key::decode(&entry.key) else {
+            continue;
         };
         match v1::BudgetAlerts::decode(&*entry.value) {
             Ok(alerts) => found.alerts.extend(begin(alerts, batch, policy)),
             Err(error) => {
-                error!(%error, key = %entry.key, "alerts cannot be decoded; they are dropped")
+                error!(%error, key = %entry.key, "alerts cannot be decoded; they are dropped");
             }
         }
         found.gone.push(entry.key);

@@ -58,7 +58,7 @@ pub(super) enum End {
 
 /// What the owner waits for.
 enum Event {
-    Request(Request),
+    Request(Box<Request>),
     Policy,
     Look,
     Due,
@@ -114,7 +114,7 @@ impl<S: Store> Shift<S> {
         let due = self.queue.poll_timeout(moment(self.clock));
         tokio::select! {
             () = self.owned.stop.cancelled() => Event::Stop,
-            Some(request) = self.requests.recv() => Event::Request(request),
+            Some(request) = self.requests.recv() => Event::Request(Box::new(request)),
             Ok(()) = self.policy.changed() => Event::Policy,
             _ = self.look.tick() => Event::Look,
             () = sleep_for(due) => Event::Due,
@@ -124,7 +124,7 @@ impl<S: Store> Shift<S> {
     async fn round(&mut self, event: Event) -> Result<(), Lost> {
         let mut taken = Vec::new();
         match event {
-            Event::Request(request) => taken.push(request),
+            Event::Request(request) => taken.push(*request),
             Event::Policy => self.take_rules(),
             Event::Look => self.look().await,
             Event::Due | Event::Stop => {}
