@@ -286,6 +286,8 @@ pub const WEBHOOK_PAYLOAD_DEFAULT: u32 = 256 * 1024;
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
 /// Largest rendered prompt of a webhook, in bytes.
 pub const WEBHOOK_RENDERED_BYTES: usize = 1024 * 1024;
+/// Signatures of one delivery that are looked at.
+pub const WEBHOOK_SIGNATURES: usize = 16;
 /// Most fields and conditions of one template.
 pub const TEMPLATE_ACTIONS: usize = 1_000;
 /// Most words and signs of one of them.

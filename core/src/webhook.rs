@@ -10,5 +10,6 @@
 pub mod execution;
 pub mod outcome;
 pub mod queue;
+pub mod signature;
 pub mod template;
 pub mod work;
