@@ -11,5 +11,6 @@ pub mod execution;
 pub mod outcome;
 pub mod queue;
 pub mod signature;
+pub mod target;
 pub mod template;
 pub mod work;

@@ -20,6 +20,17 @@ pub(in crate::policy) fn fault(address: &Reference) -> Option<&'static str> {
     }
 }
 
+/// The address, if nothing of it comes from elsewhere.
+pub(in crate::policy) fn whole(address: &Reference) -> Option<&str> {
+    match address {
+        Reference::Text(parts) => match parts.as_slice() {
+            [ReferencePart::Literal(text)] => Some(text),
+            _ => None,
+        },
+        Reference::File(_) => None,
+    }
+}
+
 const NOT_HTTP: &str = "must begin with `http://` or `https://`";
 
 fn whole_fault(text: &str) -> Option<&'static str> {

@@ -12,6 +12,7 @@ use crate::limits::{
 use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
 use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
+use crate::webhook::target::Allowed;
 use crate::webhook::template::{Subject, Template};
 
 impl Policy {
@@ -176,7 +177,19 @@ fn check_webhook(webhook: &WebhookDefinition, key: &ResourceKey, problems: &mut 
         let message = format!("`prompt_template` must have between 1 and {TEMPLATE_BYTES} bytes");
         problems.add(&place("prompt_template"), code::TOO_LONG, message);
     }
-    if let Some(fault) = webhook.callback_url.as_ref().and_then(address::fault) {
+    let Some(callback) = &webhook.callback_url else {
+        return;
+    };
+    let fault = match (address::fault(callback), address::whole(callback)) {
+        (Some(fault), _) => Some(fault.to_owned()),
+        (None, Some(url)) => Allowed::by(webhook)
+            .target(url)
+            .err()
+            .map(|it| it.to_string()),
+        // What it stands for is looked at by whoever calls it.
+        (None, None) => None,
+    };
+    if let Some(fault) = fault {
         let message = format!("`callback_url` {fault}");
         problems.add(&place("callback_url"), code::BAD_ADDRESS, message);
     }

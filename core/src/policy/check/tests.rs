@@ -185,6 +185,27 @@ fn a_budget_has_an_amount_and_a_webhook_something_to_do() {
 }
 
 #[test]
+fn a_callback_goes_to_a_public_address_unless_its_definition_says_otherwise() {
+    let with = |url: &str, insecure, private| {
+        let webhook = WebhookDefinition {
+            callback_url: Some(Reference::parse(url).unwrap()),
+            allow_insecure: insecure,
+            allow_private: private,
+            ..WebhookDefinition::new(Secret::new(Reference::literal("s")))
+        };
+        let name = WebhookName::new("w").unwrap();
+        found(|policy| drop(policy.webhooks.insert(name, webhook)))
+    };
+    let refused = ["webhooks.definitions.w.callback_url AGX0034"];
+    assert_eq!(with("http://example.com/", false, true), refused);
+    assert_eq!(with("https://127.0.0.1/", true, false), refused);
+    assert_eq!(with("https://0x7f.1/", true, true), refused);
+    assert!(with("http://127.0.0.1:9000/", true, true).is_empty());
+    assert!(with("https://example.com/", false, false).is_empty());
+    assert!(with("https://${HOST}/", false, false).is_empty());
+}
+
+#[test]
 fn the_numbers_and_times_of_a_webhook_have_bounds() {
     let webhook = WebhookDefinition {
         callback_url: Some(Reference::literal("https://h.example")),

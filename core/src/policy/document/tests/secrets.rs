@@ -115,7 +115,7 @@ proptest! {
     fn redaction_changes_nothing_but_secrets(first in written(), second in written()) {
         let text = format!(
             "webhooks:\n  definitions:\n    a:\n      secret: {first}\n      \
-             callback_url: http://h\n    b:\n      secret: {}\n      callback_url: http://i\n",
+             callback_url: https://h\n    b:\n      secret: {}\n      callback_url: https://i\n",
             second.replace("&anchor", "&other"),
         );
         let checked = read_text(&text).map_err(|errors| {
