@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use crate::author::author;
 use crate::command::{
     apply, budgets, completion, dev, diff, get, history, ledger, limits, rollback, show, top,
-    usage, validate,
+    usage, validate, webhook,
 };
 use crate::output::{Format, Output};
 
@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Top(top::TopArgs),
     /// Sum up requests, tokens and cost by agent, model or day
     Usage(usage::UsageArgs),
+    /// See what became of webhooks, and do it again
+    Webhook(webhook::WebhookArgs),
     /// Check the ledger of requests and money
     Ledger(ledger::LedgerArgs),
     /// List the proxies and the policy each of them runs

@@ -11,6 +11,7 @@ use agix_proto::convert::InvalidMessage;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
+use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
 use agix_proto::v1::{Document, SourceFile};
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
 use tonic::{Code, Status};
@@ -185,6 +186,11 @@ impl Client {
     /// The service for limits, budgets and usage.
     pub(crate) fn ledger(&self) -> LedgerAdminClient<Channel> {
         LedgerAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The service for webhooks.
+    pub(crate) fn webhooks(&self) -> WebhookAdminClient<Channel> {
+        WebhookAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
     /// Carries out one call, or one call and the reading of its stream, within the time it has.

@@ -16,6 +16,7 @@ pub(crate) mod show;
 pub(crate) mod top;
 pub(crate) mod usage;
 pub(crate) mod validate;
+pub(crate) mod webhook;
 
 mod proxies;
 mod revision;
@@ -57,6 +58,7 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Budgets(args) => block_on(budgets::run(args, &global, output)),
         Command::Top(args) => block_on(top::run(&args, &global, output)),
         Command::Usage(args) => block_on(usage::run(&args, &global, output)),
+        Command::Webhook(args) => block_on(webhook::run(&args, &global, output)),
         Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
         Command::Proxies => block_on(proxies::run(&global, output)),
         Command::Status => block_on(status::run(&global, output)),

@@ -24,7 +24,7 @@ pub(crate) use decimal::Decimal;
 pub(crate) use money::{SignedUsd, exact_signed_usd, exact_usd, usd};
 pub(crate) use style::{Color, paint};
 pub(crate) use table::Table;
-pub(crate) use time::{ago, local, local_time, remaining, rfc3339, span};
+pub(crate) use time::{ago, local, local_minute, local_time, remaining, rfc3339, span};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -18,6 +18,11 @@ pub(crate) fn local(unix_ms: i64) -> String {
     here(unix_ms, "%Y-%m-%d %H:%M:%S")
 }
 
+/// A moment of the wire, for people: date and time to the minute where they are.
+pub(crate) fn local_minute(unix_ms: i64) -> String {
+    here(unix_ms, "%Y-%m-%d %H:%M")
+}
+
 /// A moment of the wire, for people: the time of day where they are.
 pub(crate) fn local_time(unix_ms: i64) -> String {
     here(unix_ms, "%H:%M:%S")
