@@ -7,10 +7,10 @@
 //! - **States, not changes.** What one side may not have heard is said again; hearing it twice does
 //!   no harm.
 
+pub mod destination;
 pub mod execution;
 pub mod outcome;
 pub mod queue;
 pub mod signature;
-pub mod target;
 pub mod template;
 pub mod work;

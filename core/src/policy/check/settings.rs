@@ -12,7 +12,7 @@ use crate::limits::{
 use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
 use crate::policy::{Policy, ResourceKey, WebhookDefinition, code};
-use crate::webhook::target::Allowed;
+use crate::webhook::destination::Allowed;
 use crate::webhook::template::{Subject, Template};
 
 impl Policy {
