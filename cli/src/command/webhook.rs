@@ -3,6 +3,7 @@
 mod history;
 mod list;
 mod replay;
+mod send;
 mod show;
 
 use agix_core::webhook::execution::{Execution, State};
@@ -31,6 +32,8 @@ enum WebhookCommand {
     History(history::HistoryArgs),
     /// Show one execution: what was received, each try, and the result
     Show(show::ShowArgs),
+    /// Sign a payload and post it to a proxy, as its sender would
+    Send(send::SendArgs),
     /// Deliver a dead execution again, or run any other that has ended once more
     Replay(replay::ReplayArgs),
 }
@@ -45,6 +48,7 @@ pub(crate) async fn run(
         WebhookCommand::List => list::run(&client, output).await,
         WebhookCommand::History(args) => history::run(args, &client, output).await,
         WebhookCommand::Show(args) => show::run(args, &client, output).await,
+        WebhookCommand::Send(args) => send::run(args, &client, global, output).await,
         WebhookCommand::Replay(args) => replay::run(args, &client, output).await,
     }
 }
