@@ -20,6 +20,7 @@
 mod anthropic;
 mod bounds;
 mod estimate;
+mod gemini;
 mod neutral;
 mod openai;
 mod refused;
@@ -49,6 +50,8 @@ pub enum Dialect {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// Google's generateContent. No caller speaks it.
+    Gemini,
 }
 
 /// The dialect of a caller.
@@ -82,8 +85,9 @@ impl Dialect {
     /// The dialect a provider of this kind speaks.
     pub const fn of(api: Api) -> Self {
         match api {
-            Api::OpenAi | Api::Simulated => Self::OpenAi,
+            Api::OpenAi | Api::Azure | Api::Simulated => Self::OpenAi,
             Api::Anthropic => Self::Anthropic,
+            Api::Gemini => Self::Gemini,
         }
     }
 
@@ -92,6 +96,7 @@ impl Dialect {
         match self {
             Self::OpenAi => ("authorization", "Bearer "),
             Self::Anthropic => ("x-api-key", ""),
+            Self::Gemini => ("x-goog-api-key", ""),
         }
     }
 }
@@ -110,7 +115,7 @@ pub struct Target<'a> {
 /// A request as the target wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Encoded {
-    /// Path below the provider's base address.
+    /// Path below the provider's base address, or what follows the model in it.
     pub path: &'static str,
     /// Headers the dialect wants, besides `content-type` and the key.
     pub headers: &'static [(&'static str, &'static str)],
@@ -195,6 +200,7 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Ine
     match target.dialect {
         Dialect::OpenAi => openai::request::encode(conversation, target),
         Dialect::Anthropic => anthropic::encode(conversation, target),
+        Dialect::Gemini => gemini::encode(conversation, target),
     }
 }
 
@@ -205,7 +211,7 @@ pub fn encode_embeddings(
 ) -> Result<Encoded, Ineligible> {
     match target.dialect {
         Dialect::OpenAi => Ok(openai::encode::embeddings(request, target.model)),
-        Dialect::Anthropic => Err(Ineligible("the target has no embeddings")),
+        Dialect::Anthropic | Dialect::Gemini => Err(Ineligible("the target has no embeddings")),
     }
 }
 
@@ -221,6 +227,7 @@ pub fn decode_answer(
         (Caller::Messages, Dialect::Anthropic) => return anthropic::pass_answer(body),
         (_, Dialect::OpenAi) => openai::answer::read(&body)?,
         (_, Dialect::Anthropic) => anthropic::read_answer(&body)?,
+        (_, Dialect::Gemini) => gemini::read_answer(&body, ids)?,
     };
     Ok(Answer {
         body: match caller {
@@ -266,7 +273,9 @@ fn unbilled(body: Bytes) -> Answer {
 pub fn decode_embeddings(dialect: Dialect, body: Bytes) -> Result<Answer, BadAnswer> {
     match dialect {
         Dialect::OpenAi => openai::answer::embeddings(body),
-        Dialect::Anthropic => Err(BadAnswer::Malformed("the provider has no embeddings")),
+        Dialect::Anthropic | Dialect::Gemini => {
+            Err(BadAnswer::Malformed("the provider has no embeddings"))
+        }
     }
 }
 

@@ -7,8 +7,8 @@ from conftest import PROXY, until
 
 MESSAGES = [{"role": "user", "content": "Who are you?"}]
 DOWN = {"status": 503}
-# One model behind Anthropic's protocol, one behind OpenAI's; neither has a fallback.
-MODELS = ["claude-haiku-4-5-20251001", "gpt-5"]
+# One model behind each protocol; none has a fallback.
+MODELS = ["claude-haiku-4-5-20251001", "gpt-5", "gemini-2.5-pro"]
 TOOLS = [
     {
         "name": "weather",

@@ -285,3 +285,117 @@ def test_conversation_with_a_system_message_reaches_anthropic(client, mock):
     assert body["max_tokens"] == 3
     assert body["stop_sequences"] == ["END"]
     assert "somebody@example.com" not in str(body)
+
+
+TOOLS = [
+    {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Says how the weather is",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+        },
+    }
+]
+CALLS = [
+    {"name": "weather", "arguments": '{"city": "Paris"}'},
+    {"name": "weather", "arguments": '{"city": "Rome"}'},
+]
+# One model behind each protocol; none has a fallback.
+MODELS = ["gpt-5", "claude-haiku-4-5-20251001", "gemini-2.5-pro"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("model", MODELS)
+def test_parallel_tools_and_their_results(client, mock, model, stream):
+    mock.script(model, reply={"text": "I will look.", "calls": CALLS})
+    ask = {"model": model, "tools": TOOLS, "messages": MESSAGES}
+    if stream:
+        with client.chat.completions.stream(**ask) as events:
+            for _event in events:
+                pass
+            answer = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**ask)
+    assert answer.choices[0].finish_reason == "tool_calls"
+    message = answer.choices[0].message
+    assert message.content == "I will look."
+    cities = [call.function.arguments.replace(" ", "") for call in message.tool_calls]
+    assert cities == ['{"city":"Paris"}', '{"city":"Rome"}']
+    assert len({call.id for call in message.tool_calls}) == 2
+
+    mock.script(model)
+    results = [
+        {"role": "tool", "tool_call_id": call.id, "content": f"sun over {place}"}
+        for place, call in enumerate(message.tool_calls)
+    ]
+    said = {
+        "role": "assistant",
+        "content": message.content,
+        "tool_calls": [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.function.name, "arguments": call.function.arguments},
+            }
+            for call in message.tool_calls
+        ],
+    }
+    answer = client.chat.completions.create(
+        model=model, tools=TOOLS, messages=[*MESSAGES, said, *results]
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    sent = str(mock.calls(model)[-1]["body"])
+    assert "sun over 0" in sent and "sun over 1" in sent
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_pictures_and_documents(client, mock, model):
+    data = "base64,iVBORw0KGgo="
+    content = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;{data}"}},
+        {
+            "type": "file",
+            "file": {"filename": "a.pdf", "file_data": f"data:application/pdf;{data}"},
+        },
+        {"type": "text", "text": "What is this?"},
+    ]
+    client.chat.completions.create(model=model, messages=[{"role": "user", "content": content}])
+    assert str(mock.calls(model)[0]["body"]).count("iVBORw0KGgo=") == 2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_error_right_behind_the_beginning_of_a_stream_is_an_error(client, mock, model):
+    # Google's streams begin with content.
+    for events in [0] if model.startswith("gemini") else [0, 1]:
+        mock.script(model, {"fault": {"after_events": events, "fault": "error_event"}})
+        with pytest.raises(openai.InternalServerError):
+            client.chat.completions.create(model=model, messages=MESSAGES, stream=True)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_broken_streams_of_every_protocol_raise(client, mock, model):
+    for fault in ["reset", "end", "error_event", "garbage"]:
+        mock.script(model, {"fault": {"after_events": 4, "fault": fault}})
+        stream = client.chat.completions.create(model=model, messages=MESSAGES, stream=True)
+        with pytest.raises(openai.APIError):
+            for _chunk in stream:
+                pass
+
+
+def test_a_json_schema_reaches_every_protocol(client, mock):
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    for model in MODELS:
+        client.chat.completions.create(
+            model=model,
+            messages=MESSAGES,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": schema},
+            },
+        )
+        assert "'required': ['a']" in str(mock.calls(model)[0]["body"])

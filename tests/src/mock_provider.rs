@@ -1,5 +1,5 @@
-//! A provider for tests: it speaks OpenAI's and Anthropic's protocols as the real ones do, checks
-//! what it receives as strictly, misbehaves by script, and keeps a book of every call.
+//! A provider for tests: it speaks OpenAI's, Anthropic's and Google's protocols as the real ones do,
+//! checks what it receives as strictly, misbehaves by script, and keeps a book of every call.
 //!
 //! Scripts go by model, so that one provider can be up for one model and down for another. Over
 //! HTTP the book is `GET /_mock/log`, a script `POST /_mock/script`.
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 mod anthropic;
 mod behaviour;
 mod body;
+mod gemini;
 mod gzip;
 mod ledger;
 mod openai;

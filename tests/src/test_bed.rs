@@ -140,6 +140,7 @@ impl TestBed {
   openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
   deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
   anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: {KEY} }}
+  gemini: {{ api: gemini, base_url: "http://{mock}/v1beta", api_key: {KEY} }}
 {policy}
 "#
         )

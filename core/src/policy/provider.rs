@@ -14,6 +14,10 @@ pub enum Api {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// Google's generateContent.
+    Gemini,
+    /// OpenAI's chat completions and embeddings, at the addresses of Azure.
+    Azure,
     /// No provider at all: the proxy answers by a script. Costs nothing, marked as simulated.
     Simulated,
 }

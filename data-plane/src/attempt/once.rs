@@ -67,7 +67,9 @@ impl Exchange<'_> {
         }
         let (head, dropped) = match target.provider.api {
             Api::Simulated => (self.simulated(target, bounds).await?, Vec::new()),
-            Api::OpenAi | Api::Anthropic => self.called(target, bounds).await?,
+            Api::OpenAi | Api::Azure | Api::Anthropic | Api::Gemini => {
+                self.called(target, bounds).await?
+            }
         };
         let gain = self.read(target, head, bounds).await?;
         Ok((gain, dropped))
@@ -79,7 +81,11 @@ impl Exchange<'_> {
         bounds: Bounds,
     ) -> Result<(Head, Vec<&'static str>), Unanswered> {
         let (endpoint, encoded) = self.encode(target)?;
-        let Some(url) = target.provider.url(endpoint) else {
+        let stream = matches!(self.ask, Ask::Chat(chat) if chat.stream());
+        let url = target
+            .provider
+            .url(endpoint, &target.upstream_model, stream);
+        let Some(url) = url else {
             return Err(Unanswered::Ineligible("its provider has no such endpoint"));
         };
         let connect = self.compiled.policy.failover.timeouts.connect;
@@ -99,7 +105,7 @@ impl Exchange<'_> {
             dialect: headers,
             forwarded: own.then_some(self.forwarded),
         };
-        let call = upstream::call(&client, url, headers, body);
+        let call = upstream::call(&client, &url, headers, body);
         match timeout_at(bounds.first, call).await {
             Ok(Ok(head)) => Ok((head, dropped)),
             Ok(Err(error)) => {

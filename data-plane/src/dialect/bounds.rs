@@ -38,7 +38,7 @@ impl ChatRequest {
         let each = match target.dialect {
             // Its own bytes pass: nobody bounds them but the caller.
             Dialect::Anthropic if own => self.output_bound().unwrap_or(ASSUMED_OUTPUT_TOKENS),
-            Dialect::OpenAi => {
+            Dialect::OpenAi | Dialect::Gemini => {
                 let asked = self.output_bound().or(most);
                 asked
                     .unwrap_or(ASSUMED_OUTPUT_TOKENS)

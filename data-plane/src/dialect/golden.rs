@@ -27,10 +27,12 @@ type Pair = (Caller, Dialect);
 const CHAT: Pair = (Caller::Chat, Dialect::OpenAi);
 const CHAT_OF_MESSAGES: Pair = (Caller::Chat, Dialect::Anthropic);
 const MESSAGES: Pair = (Caller::Messages, Dialect::Anthropic);
+const CHAT_OF_GEMINI: Pair = (Caller::Chat, Dialect::Gemini);
+const MESSAGES_OF_GEMINI: Pair = (Caller::Messages, Dialect::Gemini);
 const MESSAGES_OF_CHAT: Pair = (Caller::Messages, Dialect::OpenAi);
 
 /// The folders of streams, and the folders of what comes of them.
-const STREAMS: [(&str, &str, Pair); 4] = [
+const STREAMS: [(&str, &str, Pair); 6] = [
     ("openai-stream", "openai-stream", CHAT),
     ("anthropic-stream", "anthropic-stream", CHAT_OF_MESSAGES),
     (
@@ -39,6 +41,12 @@ const STREAMS: [(&str, &str, Pair); 4] = [
         MESSAGES_OF_CHAT,
     ),
     ("anthropic-stream", "anthropic-stream-as-messages", MESSAGES),
+    ("gemini-stream", "gemini-stream", CHAT_OF_GEMINI),
+    (
+        "gemini-stream",
+        "gemini-stream-as-messages",
+        MESSAGES_OF_GEMINI,
+    ),
 ];
 
 /// The inputs of a folder: name and content.
@@ -194,6 +202,7 @@ fn early_ends((name, _, pair): (&str, &str, Pair)) {
     let terminator: &[u8] = match pair.1 {
         Dialect::OpenAi => b"data: [DONE]",
         Dialect::Anthropic => b"message_stop",
+        Dialect::Gemini => b"\"finishReason\"",
     };
     for (case, input) in inputs(name) {
         let (whole, _) = relay(pair, true, [input.as_slice()]);
@@ -349,6 +358,17 @@ fn messages_become_conversations() {
 #[test]
 fn messages_become_answers() {
     answers("anthropic-answer", CHAT_OF_MESSAGES);
+}
+
+#[test]
+fn conversations_become_contents() {
+    let sent: (&str, &[_]) = (":generateContent", &[]);
+    requests("gemini-request", CHAT_OF_GEMINI, sent);
+}
+
+#[test]
+fn responses_become_answers() {
+    answers("gemini-answer", CHAT_OF_GEMINI);
 }
 
 #[test]

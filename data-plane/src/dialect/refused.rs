@@ -119,6 +119,9 @@ const CONTENT_TEXTS: [&str; 3] = [
     "rejected as a result of our safety system",
 ];
 
+/// A wrong key is a bad request to Google.
+const KEY_TEXTS: [&str; 1] = ["api key not valid"];
+
 const MISSING_TEXTS: [&str; 2] = ["model not exist", "model does not exist"];
 
 fn classify(status: u16, words: &Words) -> Refusal {
@@ -150,6 +153,8 @@ fn classify_fault(words: &Words) -> Refusal {
         Refusal::ContextLength
     } else if words.has_code(&CONTENT_CODES) || words.says(&CONTENT_TEXTS) {
         Refusal::ContentFilter
+    } else if words.says(&KEY_TEXTS) {
+        Refusal::Credentials
     } else if words.has_code(&["model_not_found"]) || words.says(&MISSING_TEXTS) {
         Refusal::ModelMissing
     } else {

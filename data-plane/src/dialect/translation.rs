@@ -10,7 +10,7 @@ use agix_core::usage::Usage;
 use crate::dialect::neutral::Step;
 use crate::dialect::stream::{Outgoing, Progress};
 use crate::dialect::{
-    AnswerIds, Caller, Dialect, Finish, StreamFault, StreamItemKind, anthropic, openai,
+    AnswerIds, Caller, Dialect, Finish, StreamFault, StreamItemKind, anthropic, gemini, openai,
 };
 
 /// One stream under translation.
@@ -25,6 +25,7 @@ pub(in crate::dialect) struct Translation {
 enum Source {
     OpenAi(openai::stream::Source),
     Anthropic(anthropic::Source),
+    Gemini(gemini::Source),
 }
 
 /// The part that knows the caller's dialect, and how far the stream has got.
@@ -62,6 +63,7 @@ impl Translation {
             source: match dialect {
                 Dialect::OpenAi => Source::OpenAi(openai::stream::Source::new()),
                 Dialect::Anthropic => Source::Anthropic(anthropic::Source::new()),
+                Dialect::Gemini => Source::Gemini(gemini::Source::new(ids.id.clone())),
             },
             writer: Writer {
                 kind: match caller {
@@ -91,6 +93,7 @@ impl Translation {
         match &mut self.source {
             Source::OpenAi(source) => source.read(event, progress, &mut teller)?,
             Source::Anthropic(source) => source.read(event, progress, &mut teller)?,
+            Source::Gemini(source) => source.read(event, progress, &mut teller)?,
         }
         if progress.done {
             self.finish(progress, outgoing);
@@ -110,7 +113,7 @@ impl Translation {
         }
         match &mut self.source {
             Source::OpenAi(source) => source.rest(rest, progress)?,
-            Source::Anthropic(_) => return Err(StreamFault::Truncated),
+            Source::Anthropic(_) | Source::Gemini(_) => return Err(StreamFault::Truncated),
         }
         self.finish(progress, outgoing);
         Ok(())

@@ -1,5 +1,6 @@
 //! A provider with its address and keys looked up.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,8 @@ pub(crate) struct ProviderRuntime {
     chat: Option<Url>,
     embeddings: Option<Url>,
     count_tokens: Option<Url>,
+    /// Of a provider that has an address for each model.
+    by_model: Option<Url>,
     /// Content type, key and the policy's own headers.
     pub(crate) headers: HeaderMap,
     /// Whether the provider wants a key and none is known.
@@ -95,6 +98,8 @@ impl ProviderRuntime {
         if let Some(key) = &key {
             let (header, value) = match provider.api {
                 Api::Anthropic => (HeaderName::from_static("x-api-key"), key.clone()),
+                Api::Gemini => (HeaderName::from_static("x-goog-api-key"), key.clone()),
+                Api::Azure => (HeaderName::from_static("api-key"), key.clone()),
                 Api::OpenAi | Api::Simulated => (AUTHORIZATION, format!("Bearer {key}")),
             };
             headers.insert(header, secret_value("api_key", &value)?);
@@ -112,7 +117,12 @@ impl ProviderRuntime {
         let paths = match provider.api {
             Api::OpenAi => (Some("/chat/completions"), Some("/embeddings")),
             Api::Anthropic => (Some("/v1/messages"), None),
-            Api::Simulated => (None, None),
+            // An address with a version is one for each deployment.
+            Api::Azure if base.as_ref().is_none_or(|base| base.query().is_none()) => (
+                Some("/openai/v1/chat/completions"),
+                Some("/openai/v1/embeddings"),
+            ),
+            Api::Gemini | Api::Azure | Api::Simulated => (None, None),
         };
         let at = |path: Option<&str>| Some(join(base.as_ref()?, path?));
         Ok(Self {
@@ -123,19 +133,65 @@ impl ProviderRuntime {
             count_tokens: at(
                 (provider.api == Api::Anthropic).then_some("/v1/messages/count_tokens")
             ),
+            by_model: base.filter(|base| provider.api == Api::Gemini || base.query().is_some()),
             headers,
             lacks_key: provider.api_key.is_some() && key.is_none(),
             script: Arc::new(Script::new(provider.simulate.clone().unwrap_or_default())),
         })
     }
 
-    /// Where the endpoint is, if the provider has it.
-    pub(crate) fn url(&self, endpoint: Endpoint) -> Option<&Url> {
-        match endpoint {
-            Endpoint::Chat => self.chat.as_ref(),
-            Endpoint::Embeddings => self.embeddings.as_ref(),
-            Endpoint::CountTokens => self.count_tokens.as_ref(),
+    /// Where the endpoint of a model is, if the provider has it. For some a stream is elsewhere.
+    pub(crate) fn url(
+        &self,
+        endpoint: Endpoint,
+        model: &str,
+        stream: bool,
+    ) -> Option<Cow<'_, Url>> {
+        if let Some(base) = &self.by_model {
+            return self
+                .url_of_model(base, endpoint, model, stream)
+                .map(Cow::Owned);
         }
+        let url = match endpoint {
+            Endpoint::Chat => &self.chat,
+            Endpoint::Embeddings => &self.embeddings,
+            Endpoint::CountTokens => &self.count_tokens,
+        };
+        url.as_ref().map(Cow::Borrowed)
+    }
+
+    fn url_of_model(
+        &self,
+        base: &Url,
+        endpoint: Endpoint,
+        model: &str,
+        stream: bool,
+    ) -> Option<Url> {
+        let mut url = base.clone();
+        let mut path = url.path_segments_mut().ok()?;
+        path.pop_if_empty();
+        match (self.api, endpoint) {
+            (Api::Gemini, Endpoint::Chat) => {
+                let method = if stream {
+                    "streamGenerateContent"
+                } else {
+                    "generateContent"
+                };
+                path.push("models").push(&format!("{model}:{method}"));
+            }
+            (Api::Azure, Endpoint::Chat) => {
+                path.extend(["openai", "deployments", model, "chat", "completions"]);
+            }
+            (Api::Azure, Endpoint::Embeddings) => {
+                path.extend(["openai", "deployments", model, "embeddings"]);
+            }
+            _ => return None,
+        }
+        drop(path);
+        if self.api == Api::Gemini && stream {
+            url.set_query(Some("alt=sse"));
+        }
+        Some(url)
     }
 }
 
@@ -185,7 +241,11 @@ fn base_url(api: Api, text: &str) -> Result<Url, Unresolved> {
     let trimmed = text.trim_end_matches('/');
     let trimmed = match api {
         Api::Anthropic => trimmed.strip_suffix("/v1").unwrap_or(trimmed),
-        Api::OpenAi | Api::Simulated => trimmed,
+        Api::Azure => {
+            let trimmed = trimmed.strip_suffix("/v1").unwrap_or(trimmed);
+            trimmed.strip_suffix("/openai").unwrap_or(trimmed)
+        }
+        Api::OpenAi | Api::Gemini | Api::Simulated => trimmed,
     };
     let url = Url::parse(trimmed).map_err(|error| refused(error.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -194,7 +254,10 @@ fn base_url(api: Api, text: &str) -> Result<Url, Unresolved> {
             url.scheme()
         )));
     }
-    if url.query().is_some() || url.fragment().is_some() {
+    let versioned = url.query().is_some_and(|query| {
+        api == Api::Azure && query.starts_with("api-version=") && !query.contains('&')
+    });
+    if (url.query().is_some() && !versioned) || url.fragment().is_some() {
         return Err(refused("it must not have a query or fragment".to_owned()));
     }
     Ok(url)

@@ -15,7 +15,10 @@ use super::field::{checked, entries, enum_value, enumeration, name, required, to
 use crate::convert::field::Enumeration as _;
 use crate::v1;
 
-enumeration!(Api, v1::Api: OpenAi = Openai, Anthropic = Anthropic, Simulated = Simulated);
+enumeration!(
+    Api, v1::Api: OpenAi = Openai, Anthropic = Anthropic, Simulated = Simulated,
+    Gemini = Gemini, Azure = Azure
+);
 
 impl From<(&ProviderName, &Provider)> for v1::ProviderEntry {
     fn from((name, provider): (&ProviderName, &Provider)) -> Self {

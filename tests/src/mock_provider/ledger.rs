@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::behaviour::Behaviour;
+use super::gemini;
 use super::reply::Usage;
 use crate::clock;
 
@@ -159,6 +160,7 @@ impl Ledger {
             model: parsed
                 .get("model")
                 .and_then(Value::as_str)
+                .or_else(|| gemini::call_of(request.uri.path()).map(|(model, _)| model))
                 .unwrap_or_default()
                 .to_owned(),
             body_bytes: body.len(),

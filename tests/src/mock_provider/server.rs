@@ -28,7 +28,7 @@ use super::ledger::{Call, Ledger};
 use super::rendering::{Accepted, Refused, Rendering};
 use super::reply::{Answer, Reply};
 use super::staging::{Staged, stage};
-use super::{anthropic, openai};
+use super::{anthropic, gemini, openai};
 
 /// Scripts, replies and the book: what all connections share.
 #[derive(Debug, Clone)]
@@ -63,6 +63,10 @@ enum Endpoint {
     Chat,
     Embeddings,
     Messages,
+    /// Google's; whether it is a stream stands in the path.
+    Content {
+        stream: bool,
+    },
 }
 
 /// A request the provider took, and how to answer it.
@@ -185,6 +189,12 @@ async fn meet(
             return respond(counted.into(), call, reset);
         }
         (&Method::GET, "/v1/models") => return respond(models(head, shared.key()), call, reset),
+        (&Method::POST, path) if gemini::call_of(path).is_some_and(|(_, stream)| !stream) => {
+            Endpoint::Content { stream: false }
+        }
+        (&Method::POST, path) if gemini::call_of(path).is_some() => {
+            Endpoint::Content { stream: true }
+        }
         (method, path) => {
             let message = format!("Invalid URL ({method} {path})");
             let body = json!({ "error": { "message": message, "type": "invalid_request_error" } });
@@ -253,6 +263,11 @@ fn take(
             anthropic::check_key(&head.headers, key)?;
             anthropic::accept(body).map(plain)
         }
+        Endpoint::Content { stream } => {
+            gemini::check_key(&head.headers, key)?;
+            let (model, _) = gemini::call_of(head.uri.path()).unwrap_or_default();
+            gemini::accept(model, stream, body).map(plain)
+        }
         Endpoint::Embeddings => {
             openai::check_key(&head.headers, key)?;
             let (request, inputs, base64) = openai::accept_embeddings(body)?;
@@ -268,6 +283,7 @@ fn refusal(endpoint: Endpoint, behaviour: &Behaviour, model: &str) -> Refused {
     match endpoint {
         Endpoint::Chat | Endpoint::Embeddings => openai::refusal(behaviour, model),
         Endpoint::Messages => anthropic::refusal(behaviour, model),
+        Endpoint::Content { .. } => gemini::refusal(behaviour, model),
     }
 }
 
@@ -277,6 +293,8 @@ fn render(endpoint: Endpoint, answer: &Answer, taken: &Taken, behaviour: &Behavi
         _ => None,
     };
     match (endpoint, taken.request.stream, taken.embeddings) {
+        (Endpoint::Content { .. }, false, _) => gemini::content(answer, report),
+        (Endpoint::Content { .. }, true, _) => gemini::stream(answer, report),
         (Endpoint::Messages, false, _) => anthropic::messages(answer, report),
         (Endpoint::Messages, true, _) => anthropic::messages_stream(answer, report),
         (_, _, Some((inputs, base64))) => openai::embeddings(answer, inputs, base64),

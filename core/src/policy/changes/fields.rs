@@ -102,6 +102,8 @@ fn of_provider(provider: &Provider) -> Lines {
     let api = match api {
         Api::OpenAi => "openai",
         Api::Anthropic => "anthropic",
+        Api::Gemini => "gemini",
+        Api::Azure => "azure",
         Api::Simulated => "simulated",
     };
     lines.set("api", api);

@@ -55,7 +55,15 @@ fn millis(least: u64) -> impl Strategy<Value = Duration> {
 
 pub(super) fn provider() -> impl Strategy<Value = Provider> {
     (
-        select(&[Api::OpenAi, Api::Anthropic, Api::Simulated][..]),
+        select(
+            &[
+                Api::OpenAi,
+                Api::Anthropic,
+                Api::Gemini,
+                Api::Azure,
+                Api::Simulated,
+            ][..],
+        ),
         of(reference()),
         of(secret()),
         btree_map("[a-z][a-z-]{0,6}", secret(), 0..4),

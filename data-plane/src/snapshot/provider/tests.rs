@@ -21,8 +21,57 @@ fn resolve(provider: &Provider) -> Result<ProviderRuntime, Unresolved> {
 }
 
 fn chat_url(api: Api, base_url: &str) -> String {
+    url_of(api, base_url, Endpoint::Chat, false)
+}
+
+fn url_of(api: Api, base_url: &str, endpoint: Endpoint, stream: bool) -> String {
     let runtime = resolve(&provider(api, base_url, None)).unwrap();
-    runtime.url(Endpoint::Chat).unwrap().to_string()
+    runtime
+        .url(endpoint, "a model", stream)
+        .unwrap()
+        .to_string()
+}
+
+#[test]
+fn google_has_an_address_for_each_model() {
+    let base = "https://a.example/v1beta/";
+    assert_eq!(
+        chat_url(Api::Gemini, base),
+        "https://a.example/v1beta/models/a%20model:generateContent"
+    );
+    assert_eq!(
+        url_of(Api::Gemini, base, Endpoint::Chat, true),
+        "https://a.example/v1beta/models/a%20model:streamGenerateContent?alt=sse"
+    );
+}
+
+#[test]
+fn azure_has_two_ways_to_write_an_address() {
+    for base in [
+        "https://a.openai.azure.com",
+        "https://a.openai.azure.com/openai/v1/",
+    ] {
+        assert_eq!(
+            chat_url(Api::Azure, base),
+            "https://a.openai.azure.com/openai/v1/chat/completions"
+        );
+    }
+    let versioned = "https://a.openai.azure.com?api-version=2024-10-21";
+    assert_eq!(
+        chat_url(Api::Azure, versioned),
+        "https://a.openai.azure.com/openai/deployments/a%20model/chat/completions\
+         ?api-version=2024-10-21"
+    );
+    assert_eq!(
+        url_of(Api::Azure, versioned, Endpoint::Embeddings, false),
+        "https://a.openai.azure.com/openai/deployments/a%20model/embeddings?api-version=2024-10-21"
+    );
+    for wrong in [
+        "https://a.openai.azure.com?key=x",
+        "https://a.openai.azure.com?api-version=1&key=x",
+    ] {
+        assert!(resolve(&provider(Api::Azure, wrong, None)).is_err());
+    }
 }
 
 #[test]
@@ -46,6 +95,10 @@ fn each_api_gets_its_key_in_its_own_header() {
     let anthropic = resolve(&provider(Api::Anthropic, "http://a", Some("k"))).unwrap();
     assert_eq!(anthropic.headers.get("x-api-key").unwrap(), "k");
     assert!(anthropic.headers.get("x-api-key").unwrap().is_sensitive());
+    let google = resolve(&provider(Api::Gemini, "http://a", Some("k"))).unwrap();
+    assert_eq!(google.headers.get("x-goog-api-key").unwrap(), "k");
+    let azure = resolve(&provider(Api::Azure, "http://a", Some("k"))).unwrap();
+    assert_eq!(azure.headers.get("api-key").unwrap(), "k");
 }
 
 #[test]
@@ -94,7 +147,10 @@ fn every_built_in_provider_can_be_resolved() {
     for name in Policy::built_in_providers() {
         let built_in = Policy::default().provider(&name).unwrap();
         assert!(
-            resolve(&built_in).unwrap().url(Endpoint::Chat).is_some(),
+            resolve(&built_in)
+                .unwrap()
+                .url(Endpoint::Chat, "m", false)
+                .is_some(),
             "{name}"
         );
     }

@@ -182,6 +182,8 @@ pub(in crate::command::get) const fn api(api: Api) -> &'static str {
     match api {
         Api::OpenAi => "openai",
         Api::Anthropic => "anthropic",
+        Api::Gemini => "gemini",
+        Api::Azure => "azure",
         Api::Simulated => "simulated",
     }
 }

@@ -12,13 +12,15 @@ use crate::policy::route::{built_in, built_in_names, by_name};
 use crate::policy::{Api, Model, Price, Pricing, Provider, Secret, UnknownModel, code};
 use crate::units::{PicoUsdPerToken, Tokens};
 
-const APIS: [(&str, Api); 3] = [
+const APIS: [(&str, Api); 5] = [
     ("openai", Api::OpenAi),
     ("anthropic", Api::Anthropic),
+    ("gemini", Api::Gemini),
+    ("azure", Api::Azure),
     ("simulated", Api::Simulated),
 ];
 /// Protocols of providers that this version reaches otherwise or not at all.
-const PLANNED_APIS: [&str; 3] = ["gemini", "azure", "bedrock"];
+const PLANNED_APIS: [&str; 1] = ["bedrock"];
 const TOKENS: Whole = Whole {
     least: 1,
     most: 1_000_000_000,

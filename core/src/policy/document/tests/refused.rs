@@ -237,14 +237,6 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:14 AGX0006 providers.x",
     ),
     (
-        "providers: { x: { api: gemini } }",
-        "1:24 AGX0015 providers.x.api",
-    ),
-    (
-        "providers: { x: { api: azure } }",
-        "1:24 AGX0015 providers.x.api",
-    ),
-    (
         "providers: { x: { api: bedrock } }",
         "1:24 AGX0015 providers.x.api",
     ),
