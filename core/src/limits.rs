@@ -286,6 +286,18 @@ pub const WEBHOOK_PAYLOAD_DEFAULT: u32 = 256 * 1024;
 pub const WEBHOOK_TOLERANCE: Duration = Duration::from_mins(5);
 /// Largest rendered prompt of a webhook, in bytes.
 pub const WEBHOOK_RENDERED_BYTES: usize = 1024 * 1024;
+/// Time to connect to the receiver of a callback, its name looked up included.
+pub const CALLBACK_CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Time until the receiver of a callback has answered.
+pub const CALLBACK_TIME: Duration = Duration::from_secs(20);
+/// Addresses of one name that are looked at.
+pub const CALLBACK_ADDRESSES: usize = 64;
+/// Time in which a webhook that was received is taken by the queue.
+pub const WEBHOOK_ACCEPT_TIME: Duration = Duration::from_secs(5);
+/// When the sender of a webhook that could not be taken may try again.
+pub const WEBHOOK_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// Time a sender waits for the result of a webhook, if it does not say how long.
+pub const WEBHOOK_WAIT: Duration = Duration::from_mins(1);
 /// Signatures of one delivery that are looked at.
 pub const WEBHOOK_SIGNATURES: usize = 16;
 /// Most fields and conditions of one template.

@@ -66,6 +66,8 @@ pub(crate) struct Answered {
     pub(crate) gain: Gain,
     /// Parameters the target does not know and that were left out.
     pub(crate) dropped: Vec<&'static str>,
+    /// What became of the targets before it.
+    pub(crate) before: Vec<AttemptReport>,
 }
 
 /// What an attempt gained.
@@ -198,6 +200,7 @@ impl Exchange<'_> {
                         target: place,
                         gain,
                         dropped,
+                        before: course.attempts,
                     });
                 }
                 Err(once::Unanswered::Ineligible(reason)) => {

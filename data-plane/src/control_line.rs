@@ -42,19 +42,26 @@ pub(crate) enum LineError {
 
 /// Connects to a control plane.
 pub(crate) async fn connect(address: String) -> Result<Channel, LineError> {
+    let connected = endpoint(address.clone())?.connect().await;
+    connected.map_err(|cause| LineError::Connect { address, cause })
+}
+
+/// A channel to a control plane that connects when it is used, and again after it was lost.
+pub(crate) fn lazily(address: String) -> Result<Channel, LineError> {
+    Ok(endpoint(address)?.connect_lazy())
+}
+
+fn endpoint(address: String) -> Result<Endpoint, LineError> {
     let endpoint = match Endpoint::from_shared(address.clone()) {
         Ok(endpoint) if endpoint.uri().host().is_some() => endpoint,
         Ok(_) | Err(_) => return Err(LineError::Address { address }),
     };
-    endpoint
+    Ok(endpoint
         .tcp_nodelay(true)
         .connect_timeout(CONTROL_CONNECT_TIME)
         .http2_keep_alive_interval(CONTROL_KEEPALIVE)
         .keep_alive_timeout(CONTROL_KEEPALIVE_TIME)
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(|cause| LineError::Connect { address, cause })
+        .keep_alive_while_idle(true))
 }
 
 impl<S, H> Line<S, H> {

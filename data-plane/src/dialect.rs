@@ -33,6 +33,7 @@ mod translation;
 
 pub use bounds::thinks_unseen;
 pub use estimate::estimated;
+pub(crate) use refused::retry_after;
 pub use refused::{Refused, decode_error};
 pub use request::{ChatRequest, EmbeddingsRequest, InvalidRequest};
 pub use simulated::{SimulatedReply, SimulatedStream, simulate, simulate_embeddings};

@@ -9,7 +9,7 @@
 
 pub(crate) mod body;
 mod budget_headers;
-mod chat;
+pub(crate) mod chat;
 mod identity;
 mod models;
 mod path;
@@ -34,6 +34,7 @@ use crate::front::refusal::{Refusal, Voice};
 use crate::front::reply::{Content, Ids, Open, ReplyBody};
 use crate::head;
 use crate::listener::guard::Busy;
+use crate::webhook;
 use crate::worker::Worker;
 
 /// An answer before it is sent.
@@ -45,6 +46,22 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// A status, and nothing said.
+    pub(crate) fn bare(status: StatusCode) -> Self {
+        Self {
+            status,
+            headers: HeaderMap::new(),
+            content: Content::Whole(Bytes::new()),
+        }
+    }
+
+    pub(crate) fn json_with(status: StatusCode, body: Bytes) -> Self {
+        Self {
+            status,
+            ..Self::json(body)
+        }
+    }
+
     pub(crate) fn json(body: Bytes) -> Self {
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -118,6 +135,14 @@ async fn route(
         ("/embeddings", &Method::POST) => chat::Kind::Embeddings,
         ("/chat/completions" | "/messages" | "/messages/count_tokens" | "/embeddings", _) => {
             return Err(Refusal::wrong_method("POST"));
+        }
+        (one, method) if one.starts_with("/webhooks/") => {
+            let name = one.strip_prefix("/webhooks/").unwrap_or_default();
+            if *method != Method::POST {
+                return Err(Refusal::wrong_method("POST"));
+            }
+            let patience = chat::caller_patience(&parts.headers);
+            return webhook::receive(worker, parts, body, (name, patience)).await;
         }
         ("/models", &Method::GET) => return models::list(worker, parts, path),
         (one, &Method::GET) if one.starts_with("/models/") => {

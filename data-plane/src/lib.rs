@@ -26,6 +26,7 @@ mod running;
 mod shared;
 mod snapshot;
 mod upstream;
+mod webhook;
 mod worker;
 
 pub use config::Config;

@@ -9,20 +9,24 @@ use std::time::Duration;
 use agix_core::id::{ProxyId, Revision};
 use agix_core::policy::{Policy, Problem};
 use agix_core::price::Catalogue;
+use agix_core::webhook::execution::Worker as Identity;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::clock;
 use crate::config::Config;
+use crate::control_line;
 use crate::listener;
 use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
 use crate::quota;
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
 use crate::upstream;
+use crate::webhook;
 use crate::worker::{Pool, Threads};
 
 /// Why a proxy did not start.
@@ -66,6 +70,7 @@ pub struct Running {
     drain_time: Duration,
     tasks: TaskTracker,
     threads: Threads,
+    webhooks: JoinHandle<()>,
 }
 
 /// Starts a proxy; it stops gracefully once `shutdown` is cancelled.
@@ -82,25 +87,24 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .map_err(|error| StartError::Workers(std::io::Error::other(error)))?;
     let journal = config.journal.as_deref().map(quota::Journal::open);
     let (journal, left) = journal.transpose()?.unzip();
-    let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink), journal);
+    let proxy_id = config
+        .proxy_id
+        .clone()
+        .unwrap_or_else(|| default_id(listen));
+    let queue = queue_of(&config, &proxy_id);
+    let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink), journal, queue);
     let shared = Arc::new(shared);
     shared.quota.inherit(left.unwrap_or_default());
     let drain = CancellationToken::new();
     let stop = CancellationToken::new();
-    let workers = config
-        .workers
-        .unwrap_or_else(|| std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN));
     let (pool, threads) =
-        Pool::start(workers, &shared, &drain, &stop).map_err(StartError::Workers)?;
+        Pool::start(worker_count(&config), &shared, &drain, &stop).map_err(StartError::Workers)?;
     let tasks = TaskTracker::new();
     tasks.spawn(listener::accept(callers, pool, drain.clone()));
     tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
     let proxy = SyncConfig {
         endpoints: config.control_plane.iter().cloned().collect(),
-        proxy_id: config
-            .proxy_id
-            .clone()
-            .unwrap_or_else(|| default_id(listen)),
+        proxy_id,
         incarnation: clock::random(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         address: listen.to_string(),
@@ -117,6 +121,15 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         news,
         ended.clone(),
     ));
+    let work = webhook::WorkerConfig {
+        endpoints: proxy.endpoints.clone(),
+        identity: Identity {
+            proxy: proxy.proxy_id.clone(),
+            incarnation: proxy.incarnation,
+        },
+    };
+    let work = webhook::work(work, Arc::clone(&shared), drain.clone(), stop.clone());
+    let webhooks = tasks.spawn(work);
     keep_policy_current(proxy, &shared, &tasks, &stop);
     Ok(Running {
         listen,
@@ -129,6 +142,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         drain_time: config.drain,
         tasks,
         threads,
+        webhooks,
     })
 }
 
@@ -140,12 +154,18 @@ impl Running {
         self.drain.cancel();
         let threads = self.threads;
         let mut joined = tokio::task::spawn_blocking(move || threads.join());
-        if tokio::time::timeout(self.drain_time, &mut joined)
-            .await
-            .is_err()
-        {
+        let mut webhooks = self.webhooks;
+        // The first ends when the second does: both may still call models.
+        let all = async {
+            drop((&mut webhooks).await);
+            drop((&mut joined).await);
+        };
+        if tokio::time::timeout(self.drain_time, all).await.is_err() {
             tracing::warn!("open requests did not end in time; closing them");
             self.stop.cancel();
+            if !webhooks.is_finished() {
+                drop(webhooks.await);
+            }
             drop(joined.await);
         }
         self.ended.cancel();
@@ -162,6 +182,18 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, St
         address,
         cause,
     })
+}
+
+fn worker_count(config: &Config) -> NonZeroUsize {
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    config.workers.unwrap_or_else(cores)
+}
+
+/// The way to the queue of webhooks. An address that is none is complained of by those who talk with
+/// the control plane all the time.
+fn queue_of(config: &Config, proxy: &ProxyId) -> Option<webhook::Queue> {
+    let channel = control_line::lazily(config.control_plane.clone()?).ok()?;
+    Some(webhook::Queue::new(channel, proxy.clone()))
 }
 
 fn keep_policy_current(

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::quota::{Gate, Journal, Quota};
 use crate::snapshot::Compiled;
+use crate::webhook;
 
 /// Takes the record of each finished request. Called on the request's own thread: it must not
 /// block.
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) sink: Arc<dyn UsageSink>,
     pub(crate) draining: AtomicBool,
     pub(crate) bodies: BodyMemory,
+    /// Absent without a control plane.
+    pub(crate) queue: Option<webhook::Queue>,
 }
 
 impl Shared {
@@ -49,6 +52,7 @@ impl Shared {
         catalogue: Catalogue,
         sink: Arc<dyn UsageSink>,
         journal: Option<Journal>,
+        webhooks: Option<webhook::Queue>,
     ) -> (Self, mpsc::Receiver<Arc<Gate>>) {
         let clock = Clock::start();
         let metrics = Metrics::new();
@@ -62,6 +66,7 @@ impl Shared {
             sink,
             draining: AtomicBool::new(false),
             bodies: BodyMemory::default(),
+            queue: webhooks,
         };
         (shared, news)
     }

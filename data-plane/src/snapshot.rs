@@ -5,16 +5,19 @@
 //! - References (`${NAME}`, files) are read here, once per revision, by the process that uses
 //!   them. One that has no value refuses the whole revision, with the reason.
 
+mod hook;
 mod provider;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use agix_core::id::{AgentName, ModelName, ProviderName, Revision};
+use agix_core::id::{AgentName, ModelName, ProviderName, Revision, WebhookName};
 use agix_core::policy::{KeyHash, Policy, Problem, ResourceKey};
 
 use crate::quota::{Listed, Quota};
 
+pub(crate) use hook::Hook;
+use provider::Unresolved;
 pub(crate) use provider::{Endpoint, ProviderRuntime, Script};
 
 /// One revision, ready for use.
@@ -26,6 +29,8 @@ pub(crate) struct Compiled {
     keys: BTreeMap<KeyHash, AgentName>,
     /// Scripts of models that have their own.
     scripts: BTreeMap<ModelName, Arc<Script>>,
+    /// Webhooks with their secrets.
+    hooks: BTreeMap<WebhookName, Arc<Hook>>,
     /// The gates of the agents it names, once it is in force.
     gates: HashMap<AgentName, Listed>,
 }
@@ -39,6 +44,7 @@ impl Compiled {
             providers: BTreeMap::new(),
             keys: BTreeMap::new(),
             scripts: BTreeMap::new(),
+            hooks: BTreeMap::new(),
             gates: HashMap::new(),
         })
     }
@@ -56,13 +62,18 @@ impl Compiled {
             };
             match ProviderRuntime::resolve(&name, &provider) {
                 Ok(runtime) => drop(providers.insert(name, Arc::new(runtime))),
-                Err(unresolved) => problems.push(Problem {
-                    resource: ResourceKey::Provider(name),
-                    field: unresolved.field,
-                    code: "AGX0901",
-                    message: unresolved.message,
-                    help: Some(unresolved.help),
-                }),
+                Err(unresolved) => {
+                    problems.push(problem(ResourceKey::Provider(name), unresolved));
+                }
+            }
+        }
+        let mut hooks = BTreeMap::new();
+        for (name, definition) in &policy.webhooks {
+            match Hook::resolve(name, definition) {
+                Ok(hook) => drop(hooks.insert(name.clone(), Arc::new(hook))),
+                Err(unresolved) => {
+                    problems.push(problem(ResourceKey::Webhook(name.clone()), unresolved));
+                }
             }
         }
         if !problems.is_empty() {
@@ -86,6 +97,7 @@ impl Compiled {
             providers,
             keys,
             scripts,
+            hooks,
             gates: HashMap::new(),
         })
     }
@@ -109,6 +121,11 @@ impl Compiled {
         self.providers.get(name)
     }
 
+    /// The webhook of that name, whether or not it is received.
+    pub(crate) fn hook(&self, name: &str) -> Option<&Arc<Hook>> {
+        self.hooks.get(name)
+    }
+
     /// The script of a simulated model: its own, else its provider's.
     pub(crate) fn script(&self, model: &ModelName, provider: &ProviderRuntime) -> Arc<Script> {
         Arc::clone(self.scripts.get(model).unwrap_or(&provider.script))
@@ -123,5 +140,15 @@ impl Compiled {
     /// of the key.
     pub(crate) fn agent_of_key(&self, key: &KeyHash) -> Option<&AgentName> {
         self.keys.get(key)
+    }
+}
+
+fn problem(resource: ResourceKey, unresolved: Unresolved) -> Problem {
+    Problem {
+        resource,
+        field: unresolved.field,
+        code: "AGX0901",
+        message: unresolved.message,
+        help: Some(unresolved.help),
     }
 }

@@ -27,6 +27,19 @@ pub(crate) struct Worker {
     open: AtomicUsize,
 }
 
+impl Worker {
+    /// A worker that has called nobody yet.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            clients: Clients::default(),
+            plans: PlanCache::default(),
+            tasks: TaskTracker::new(),
+            open: AtomicUsize::new(0),
+        }
+    }
+}
+
 /// The workers, as seen by the listener.
 #[derive(Debug, Clone)]
 pub(crate) struct Pool {
@@ -58,13 +71,7 @@ impl Pool {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()?;
-            let worker = Arc::new(Worker {
-                shared: Arc::clone(shared),
-                clients: Clients::default(),
-                plans: PlanCache::default(),
-                tasks: TaskTracker::new(),
-                open: AtomicUsize::new(0),
-            });
+            let worker = Arc::new(Worker::new(shared));
             let (inbox, arrivals) = mpsc::channel(CONNECTIONS);
             let work = run(Arc::clone(&worker), arrivals, drain.clone(), stop.clone());
             let thread = thread::Builder::new()

@@ -74,5 +74,7 @@ pub(super) const STRAY_LIMITS: &str = "AGX0104";
 pub(super) const NO_EFFECT: &str = "AGX0105";
 /// Nobody can pass.
 pub(super) const NOBODY: &str = "AGX0106";
+/// Alerts to a webhook that does not exist.
+pub(super) const ALERT_TO_NOBODY: &str = "AGX0108";
 /// A month's limit below the day's.
 pub(super) const MONTH_BELOW_DAY: &str = "AGX0107";

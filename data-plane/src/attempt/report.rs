@@ -6,6 +6,7 @@ use agix_core::failover::{Failure, Refusal};
 use agix_core::lease::Refused as QuotaRefused;
 use agix_core::units::NanoUsd;
 use agix_core::usage::{Usage, UsageSource};
+use agix_core::webhook::outcome::ModelCall;
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -201,6 +202,16 @@ impl AttemptReport {
     /// One target and its reason, for a message.
     pub(crate) fn summary(&self) -> String {
         format!("{} ({})", self.model, self.reason)
+    }
+
+    /// The call of a model, if one was made.
+    pub(crate) fn call(&self) -> Option<ModelCall> {
+        self.duration_ms?;
+        Some(ModelCall {
+            model: self.model.parse().ok()?,
+            provider: self.provider.parse().ok()?,
+            outcome: self.reason.clone(),
+        })
     }
 
     /// Whether a provider was called.

@@ -190,7 +190,7 @@ fn status_of(code: &str) -> Option<u16> {
 
 /// How long the provider asked us to wait: `retry-after-ms`, else `retry-after` in seconds or as a
 /// date. What is no time, or below zero, is not believed; what is longer than a day is a day.
-fn retry_after(headers: &HeaderMap, now: Wall) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap, now: Wall) -> Option<Duration> {
     let text = |name| Some(headers.get(name)?.to_str().ok()?.trim());
     let number = |name| text(name)?.parse::<f64>().ok();
     let millis = number("retry-after-ms").map(|millis| millis / 1_000.0);

@@ -13,14 +13,20 @@ use crate::front::refusal::Refusal;
 use crate::shared::{Held, Shared};
 
 /// The whole body, and the right to hold it.
-pub(crate) async fn read(
+pub(crate) async fn read(body: Incoming, shared: &Arc<Shared>) -> Result<(Bytes, Held), Refusal> {
+    read_up_to(body, shared, REQUEST_BYTES).await
+}
+
+/// As [`read`], if it has at most `most` bytes.
+pub(crate) async fn read_up_to(
     mut body: Incoming,
     shared: &Arc<Shared>,
+    most: usize,
 ) -> Result<(Bytes, Held), Refusal> {
     let mut held = Held::none(shared);
     let announced = body.size_hint().lower();
-    if announced > u64::try_from(REQUEST_BYTES).unwrap_or(u64::MAX) {
-        return Err(Refusal::body_too_large());
+    if announced > u64::try_from(most).unwrap_or(u64::MAX) {
+        return Err(Refusal::body_too_large(most));
     }
     let until = shared
         .clock
@@ -28,7 +34,7 @@ pub(crate) async fn read(
     let Some(first) = next(&mut body, until).await? else {
         return Ok((Bytes::new(), held));
     };
-    take(&mut held, first.len(), first.len())?;
+    take(&mut held, first.len(), first.len(), most)?;
     if body.is_end_stream() {
         return Ok((first, held));
     }
@@ -39,15 +45,16 @@ pub(crate) async fn read(
             &mut held,
             part.len(),
             whole.len().saturating_add(part.len()),
+            most,
         )?;
         whole.extend_from_slice(&part);
     }
     Ok((whole.freeze(), held))
 }
 
-fn take(held: &mut Held, bytes: usize, total: usize) -> Result<(), Refusal> {
-    if total > REQUEST_BYTES {
-        return Err(Refusal::body_too_large());
+fn take(held: &mut Held, bytes: usize, total: usize, most: usize) -> Result<(), Refusal> {
+    if total > most {
+        return Err(Refusal::body_too_large(most));
     }
     if held.grow(bytes) {
         Ok(())

@@ -139,7 +139,11 @@ fn announce(headers: &mut HeaderMap, gate: &Gate, limits: Option<&RateLimits>) {
     }
 }
 
-fn find_plan(worker: &Worker, compiled: &Compiled, ask: &Ask) -> Result<Arc<Plan>, Refusal> {
+pub(crate) fn find_plan(
+    worker: &Worker,
+    compiled: &Compiled,
+    ask: &Ask,
+) -> Result<Arc<Plan>, Refusal> {
     worker
         .plans
         .get(ask.model().as_str(), compiled, &worker.shared)
@@ -147,7 +151,7 @@ fn find_plan(worker: &Worker, compiled: &Compiled, ask: &Ask) -> Result<Arc<Plan
 }
 
 /// Whether the agent may use the asked model; its fallbacks are looked at when their turn comes.
-fn may_use(compiled: &Compiled, plan: &Plan, agent: &AgentName) -> Result<(), Refusal> {
+pub(crate) fn may_use(compiled: &Compiled, plan: &Plan, agent: &AgentName) -> Result<(), Refusal> {
     let entry = compiled.policy.agents.get(agent);
     if entry.is_some_and(|entry| !entry.allows(&plan.asked)) {
         plan.metrics.refused.inc();
@@ -166,7 +170,7 @@ fn may_use(compiled: &Compiled, plan: &Plan, agent: &AgentName) -> Result<(), Re
 }
 
 /// How long the caller waits for an answer, if its library says.
-fn caller_patience(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn caller_patience(headers: &HeaderMap) -> Option<Duration> {
     let seconds = CALLER_TIMEOUTS
         .iter()
         .find_map(|name| headers.get(name))?
@@ -202,6 +206,7 @@ fn reply(
         target: place,
         gain,
         dropped,
+        before: _,
     } = answered;
     let mut headers = HeaderMap::with_capacity(16);
     headers.insert(ATTEMPTS, HeaderValue::from(record.attempts));

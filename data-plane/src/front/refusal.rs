@@ -4,6 +4,8 @@
 mod quota;
 mod voice;
 
+use std::time::Duration;
+
 use agix_core::failover::{Failure, Stop};
 use agix_core::id::AgentName;
 use agix_core::policy::RateLimits;
@@ -218,9 +220,13 @@ impl Refusal {
     }
 
     /// The body is larger than agix takes.
-    pub(crate) fn body_too_large() -> Self {
-        let megabytes = agix_core::limits::REQUEST_BYTES / (1024 * 1024);
-        let message = format!("The request's body is larger than {megabytes} MiB.");
+    pub(crate) fn body_too_large(most: usize) -> Self {
+        const MEBIBYTE: usize = 1024 * 1024;
+        let message = if most.is_multiple_of(MEBIBYTE) {
+            format!("The request's body is larger than {} MiB.", most / MEBIBYTE)
+        } else {
+            format!("The request's body is larger than {most} bytes.")
+        };
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         Self {
             close: true,
@@ -249,6 +255,35 @@ impl Refusal {
         Self {
             close: true,
             ..Self::invalid("incomplete_body", message)
+        }
+    }
+
+    /// There is no webhook of that name, or it is switched off.
+    pub(crate) fn unknown_webhook() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "invalid_request_error",
+            "unknown_webhook",
+            "There is no such webhook.".to_owned(),
+        )
+    }
+
+    /// The queue does not take a webhook as it is.
+    pub(crate) fn bad_webhook(message: &str) -> Self {
+        Self::invalid("invalid_webhook", message.to_owned())
+    }
+
+    /// The queue has not stored a webhook, or it is not known whether it has.
+    pub(crate) fn webhook_not_taken(retry_after: Duration) -> Self {
+        let message = "The webhook could not be stored; send it again.".to_owned();
+        Self {
+            retry_after_seconds: u32::try_from(retry_after.as_secs()).ok(),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "server_error",
+                "webhook_not_taken",
+                message,
+            )
         }
     }
 
@@ -385,6 +420,11 @@ impl Refusal {
             code: fault.code.clone(),
             ..refusal
         }
+    }
+
+    /// What happened, for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The status, for records.

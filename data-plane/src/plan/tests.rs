@@ -44,7 +44,7 @@ fn plan(policy: Policy, revision: u64, cache: &PlanCache, shared: &Shared) -> Ar
 }
 
 fn shared() -> Shared {
-    Shared::new(Catalogue::bundled(), Arc::new(NoSink), None).0
+    Shared::new(Catalogue::bundled(), Arc::new(NoSink), None, None).0
 }
 
 #[test]

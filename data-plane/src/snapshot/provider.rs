@@ -205,7 +205,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn look_up(field: &str, reference: &Reference) -> Result<String, Unresolved> {
+pub(super) fn look_up(field: &str, reference: &Reference) -> Result<String, Unresolved> {
     reference
         .resolve(|name| std::env::var(name).ok(), read_file)
         .map_err(|missing| Unresolved {

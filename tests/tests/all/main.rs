@@ -28,3 +28,4 @@ mod upstream_bodies;
 mod upstream_cuts;
 mod upstream_faults;
 mod upstream_usage;
+mod webhook_path;

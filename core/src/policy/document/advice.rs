@@ -9,7 +9,7 @@ use crate::policy::{Api, BreakerSettings, Policy, RateLimits, ResourceKey, Strea
 use crate::units::MoneyLimit;
 
 /// Settings that this version keeps, shows and sends to the proxies, but does not carry out.
-const NOT_IN_FORCE: [NotInForce; 6] = [
+const NOT_IN_FORCE: [NotInForce; 4] = [
     NotInForce {
         section: "failover",
         field: "stream_rescue",
@@ -21,21 +21,6 @@ const NOT_IN_FORCE: [NotInForce; 6] = [
         field: "breaker",
         is_set: |policy| policy.failover.breaker != BreakerSettings::default(),
         instead: "every target of a chain is tried for every request",
-    },
-    NotInForce {
-        section: "budgets",
-        field: "",
-        is_set: |policy| {
-            let mut budgets = policy.budgets.values();
-            budgets.any(|budget| !budget.alert_at_percent.is_empty())
-        },
-        instead: "alerts are noted in the ledger, but nobody is told",
-    },
-    NotInForce {
-        section: "webhooks",
-        field: "",
-        is_set: |policy| !policy.webhooks.is_empty(),
-        instead: "none is received and no alert is sent",
     },
     NotInForce {
         section: "audit",
@@ -97,6 +82,7 @@ pub(super) fn give(policy: &Policy, sections: &Sections<'_, '_>, report: &mut Re
     advice.not_in_force(policy);
     advice.rate_limits(policy);
     advice.budgets(policy);
+    advice.alerts(policy);
     advice.retired_models(policy);
     advice.identity(policy);
 }
@@ -214,6 +200,20 @@ impl Advice<'_, '_, '_, '_> {
             };
             let key = ResourceKey::Budget(agent.clone());
             self.warn(&key, "monthly_limit_usd", code, message, help);
+        }
+    }
+
+    fn alerts(&mut self, policy: &Policy) {
+        for (agent, budget) in &policy.budgets {
+            let webhook = &budget.alert_webhook;
+            if !budget.alert_at_percent.is_empty() && !policy.webhooks.contains_key(webhook) {
+                let message = format!("alerts go to the webhook `{webhook}`, which is not defined");
+                let help = "they are noted in the ledger only: define it under \
+                            `webhooks.definitions`";
+                let key = ResourceKey::Budget(agent.clone());
+                let field = "alert_at_percent";
+                self.warn(&key, field, code::ALERT_TO_NOBODY, message, help.to_owned());
+            }
         }
     }
 

@@ -388,6 +388,10 @@ fn what_is_probably_not_meant_is_a_warning() {
             "1:56 AGX0103 budgets.a.monthly_limit_usd",
         ),
         (
+            "budgets: { a: { daily_limit_usd: 5, alert_at_percent: 80 } }",
+            "1:55 AGX0108 budgets.a.alert_at_percent",
+        ),
+        (
             "rate_limits: { a: { on_outage: deny } }",
             "1:16 AGX0105 rate_limits.a",
         ),
