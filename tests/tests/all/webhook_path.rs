@@ -333,11 +333,11 @@ async fn an_alert_without_a_model_is_posted_as_it_is() {
 #[tokio::test]
 async fn an_alert_is_told_by_a_model_even_if_the_budget_it_reports_is_its_own() {
     let receiver = CallbackReceiver::start();
-    let definition = r#"      model: gpt-4o-mini
+    let definition = r"      model: gpt-4o-mini
       agent: spender
       prompt_template: |
         Alert: Agent {{.AgentName}} has reached {{.SpentPercent}}% of daily budget.
-        Current spend: ${{.Spent}} of ${{.Limit}}, remaining: ${{.Remaining}}"#;
+        Current spend: ${{.Spent}} of ${{.Limit}}, remaining: ${{.Remaining}}";
     let bed = TestBed::start(&budget(&receiver.url(), definition)).await;
     spend(&bed).await;
     let told = receiver.wait_for(1).await[0].json();
