@@ -173,6 +173,11 @@ impl TestBed {
         self.control_plane = ControlPlane::start(self.directory(), address).await;
     }
 
+    /// A free address that stays free for a program that is started again.
+    pub fn steady_address() -> SocketAddr {
+        steady_address()
+    }
+
     /// Calls the first proxy.
     ///
     /// # Panics
@@ -256,7 +261,6 @@ impl Proxy {
     }
 }
 
-/// A free address that stays free for a program that is started again.
 fn steady_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Several test programs may run at once: each begins elsewhere, neighbours far apart.

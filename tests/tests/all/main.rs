@@ -28,4 +28,5 @@ mod upstream_bodies;
 mod upstream_cuts;
 mod upstream_faults;
 mod upstream_usage;
+mod webhook_kills;
 mod webhook_path;
