@@ -89,10 +89,10 @@ impl Shown {
     fn lines(&self) -> Vec<(&'static str, String)> {
         let execution = &self.execution;
         let or_empty = |text: &Option<String>| text.clone().unwrap_or_default();
-        let payload = format!(
-            "{} bytes, sha256 {}",
-            self.payload_bytes, self.payload_sha256
-        );
+        let payload = (self.payload_bytes > 0).then(|| {
+            let (bytes, hash) = (self.payload_bytes, &self.payload_sha256);
+            format!("{bytes} bytes, sha256 {hash}")
+        });
         let cost = execution
             .cost_usd
             .as_ref()
@@ -112,7 +112,7 @@ impl Shown {
             ("status", execution.status.to_owned()),
             ("received", local(execution.received_ms)),
             ("from", self.origin.clone()),
-            ("payload", payload),
+            ("payload", payload.unwrap_or_default()),
             ("alert", alert.unwrap_or_default()),
             ("model", or_empty(&execution.model)),
             ("cost", cost.unwrap_or_default()),
