@@ -1,8 +1,9 @@
 //! The command line and its environment variables.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
-use agix_control_plane::{Config, StoreSpec};
+use agix_control_plane::{Config, EtcdAccess, StoreSpec};
 use clap::{Parser, ValueEnum};
 
 /// Keeps the policy of agix and its history, and streams it to the proxies.
@@ -13,6 +14,7 @@ use clap::{Parser, ValueEnum};
     after_help = "\
 Examples:
   agix-control-plane --store embedded:/var/lib/agix
+  agix-control-plane --store etcd:http://a:2379,http://b:2379,http://c:2379/agix
   agix-control-plane --listen 127.0.0.1:0 --store memory    # a free port, nothing kept
 
 Exit codes: 0 stopped by SIGTERM or SIGINT, 1 could not start, 2 wrong usage."
@@ -27,9 +29,41 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
-    /// Where policy and history are kept: `embedded:DIR` or `memory`
+    /// Where policy, history and ledger are kept: `embedded:DIR`, `etcd:URL,URL[/PREFIX]` or
+    /// `memory`
     #[arg(long, env = "AGIX_STORE", value_name = "STORE")]
     store: StoreSpec,
+
+    /// User of etcd; the variable keeps the password out of the list of processes
+    #[arg(
+        long,
+        env = "AGIX_ETCD_USER",
+        value_name = "NAME:PASSWORD",
+        hide_env_values = true
+    )]
+    etcd_user: Option<String>,
+
+    /// Certificates that vouch for an etcd reached by https, as PEM
+    #[arg(long, env = "AGIX_ETCD_CA", value_name = "FILE")]
+    etcd_ca: Option<PathBuf>,
+
+    /// Our certificate for etcd, as PEM
+    #[arg(
+        long,
+        env = "AGIX_ETCD_CERT",
+        value_name = "FILE",
+        requires = "etcd_key"
+    )]
+    etcd_cert: Option<PathBuf>,
+
+    /// The key of that certificate, as PEM
+    #[arg(
+        long,
+        env = "AGIX_ETCD_KEY",
+        value_name = "FILE",
+        requires = "etcd_cert"
+    )]
+    etcd_key: Option<PathBuf>,
 
     /// Listen on an address other machines can reach, although nothing asks who calls
     #[arg(long, env = "AGIX_INSECURE")]
@@ -59,26 +93,55 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// The control plane would be open to the network.
+/// Why the settings do not go together.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{0} can be reached from other machines, and this version does not check who calls: anyone \
-     who reaches it could read and change the policy. Listen on 127.0.0.1, or pass --insecure if \
-     the network itself keeps others out"
-)]
-pub(crate) struct OpenToNetwork(SocketAddr);
+pub(crate) enum Unusable {
+    /// The control plane would be open to the network.
+    #[error(
+        "{0} can be reached from other machines, and this version does not check who calls: \
+         anyone who reaches it could read and change the policy. Listen on 127.0.0.1, or pass \
+         --insecure if the network itself keeps others out"
+    )]
+    OpenToNetwork(SocketAddr),
+    /// A user without a password.
+    #[error("--etcd-user is NAME:PASSWORD")]
+    EtcdUser,
+    /// Settings of a store that is not used.
+    #[error("--etcd-user, --etcd-ca, --etcd-cert and --etcd-key need `--store etcd:URL`")]
+    NotEtcd,
+}
 
 impl Args {
     /// The settings, unless they open the control plane to the network unasked.
-    pub(crate) fn config(self) -> Result<Config, OpenToNetwork> {
+    pub(crate) fn config(self) -> Result<Config, Unusable> {
         if !self.listen.ip().is_loopback() && !self.insecure {
-            return Err(OpenToNetwork(self.listen));
+            return Err(Unusable::OpenToNetwork(self.listen));
+        }
+        let access = EtcdAccess {
+            user: self.etcd_user.as_deref().map(user).transpose()?,
+            ca: self.etcd_ca,
+            identity: self.etcd_cert.zip(self.etcd_key),
+        };
+        let mut store = self.store;
+        match &mut store {
+            StoreSpec::Etcd(address) => address.access = access,
+            StoreSpec::Memory | StoreSpec::Embedded(_) if access == EtcdAccess::default() => {}
+            StoreSpec::Memory | StoreSpec::Embedded(_) => return Err(Unusable::NotEtcd),
         }
         Ok(Config {
             listen: self.listen,
-            store: self.store,
+            store,
         })
     }
+}
+
+/// Name and password.
+fn user(text: &str) -> Result<(String, String), Unusable> {
+    let (name, password) = text.split_once(':').ok_or(Unusable::EtcdUser)?;
+    if name.is_empty() {
+        return Err(Unusable::EtcdUser);
+    }
+    Ok((name.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
@@ -102,8 +165,28 @@ mod tests {
 
     #[test]
     fn a_wrong_store_is_a_usage_error_that_names_the_right_ones() {
-        let error = Args::try_parse_from(["agix-control-plane", "--store", "etcd:x"]).unwrap_err();
+        let error = Args::try_parse_from(["agix-control-plane", "--store", "redis:x"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("embedded:DIR"), "{error}");
+    }
+
+    #[test]
+    fn how_etcd_lets_us_in_goes_with_an_etcd_store_alone() {
+        let etcd = ["agix-control-plane", "--store", "etcd:https://a:2379"];
+        let config = |base: &[&str], extra: &[&str]| {
+            Args::try_parse_from(base.iter().chain(extra)).map(Args::config)
+        };
+        let all = ["--etcd-user", "me:a:b", "--etcd-ca", "/ca.pem"];
+        let StoreSpec::Etcd(address) = config(&etcd, &all).unwrap().unwrap().store else {
+            panic!("an etcd store");
+        };
+        let user = ("me".to_owned(), "a:b".to_owned());
+        assert_eq!(address.access.user, Some(user));
+        assert_eq!(address.access.ca, Some("/ca.pem".into()));
+        let refused = config(&etcd, &["--etcd-user", "me"]).unwrap().unwrap_err();
+        assert!(matches!(refused, Unusable::EtcdUser));
+        let refused = args(&all).config().unwrap_err();
+        assert!(refused.to_string().contains("--store etcd:URL"));
+        assert!(config(&etcd, &["--etcd-cert", "/cert.pem"]).is_err());
     }
 }

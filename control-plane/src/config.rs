@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::store::{EtcdAddress, InvalidEtcdAddress};
+
 /// Settings of one control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -21,30 +23,31 @@ pub enum StoreSpec {
     Memory,
     /// `embedded:DIR`: a file in a directory of this machine, used by one process at a time.
     Embedded(PathBuf),
+    /// `etcd:ENDPOINTS[/PREFIX]`: an etcd cluster that any number of control planes share.
+    Etcd(EtcdAddress),
 }
 
 /// Why the text after `--store` names no store.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidStoreSpec {
-    /// The backend exists in the design, not in this program.
-    #[error(
-        "the etcd store is not in this version of agix; use `embedded:DIR` to keep data on this machine"
-    )]
-    Etcd,
+    /// `etcd` with an address that is none.
+    #[error(transparent)]
+    Etcd(#[from] InvalidEtcdAddress),
     /// `embedded` without a directory.
     #[error("`embedded` needs a directory: `embedded:DIR`, for example `embedded:/var/lib/agix`")]
     NoDirectory,
     /// Anything else.
-    #[error("`{0}` is not a store; use `embedded:DIR` or `memory`")]
+    #[error("`{0}` is not a store; use `embedded:DIR`, `etcd:http://HOST:PORT` or `memory`")]
     Unknown(String),
 }
 
 impl StoreSpec {
-    /// The kind of store, in one word: `memory`, `embedded`.
+    /// The kind of store, in one word: `memory`, `embedded`, `etcd`.
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Embedded(_) => "embedded",
+            Self::Etcd(_) => "etcd",
         }
     }
 }
@@ -57,7 +60,7 @@ impl FromStr for StoreSpec {
             ("memory", "") => Ok(Self::Memory),
             ("embedded", "") => Err(InvalidStoreSpec::NoDirectory),
             ("embedded", directory) => Ok(Self::Embedded(PathBuf::from(directory))),
-            ("etcd", _) => Err(InvalidStoreSpec::Etcd),
+            ("etcd", address) => Ok(Self::Etcd(address.parse()?)),
             _ => Err(InvalidStoreSpec::Unknown(text.to_owned())),
         }
     }
@@ -68,6 +71,7 @@ impl fmt::Display for StoreSpec {
         match self {
             Self::Memory => f.write_str("memory"),
             Self::Embedded(directory) => write!(f, "embedded:{}", directory.display()),
+            Self::Etcd(address) => write!(f, "etcd:{address}"),
         }
     }
 }
@@ -78,7 +82,12 @@ mod tests {
 
     #[test]
     fn a_store_is_read_as_it_is_printed() {
-        for text in ["memory", "embedded:/var/lib/agix", "embedded:relative/dir"] {
+        for text in [
+            "memory",
+            "embedded:/var/lib/agix",
+            "embedded:relative/dir",
+            "etcd:http://a:2379,http://b:2379/agix",
+        ] {
             assert_eq!(text.parse::<StoreSpec>().unwrap().to_string(), text);
         }
     }
@@ -86,7 +95,8 @@ mod tests {
     #[test]
     fn a_store_that_does_not_exist_is_refused_with_the_ones_that_do() {
         let refused = |text: &str| text.parse::<StoreSpec>().unwrap_err().to_string();
-        assert!(refused("etcd:http://127.0.0.1:2379").contains("not in this version"));
+        assert!(refused("etcd").contains("etcd:http://a:2379"));
+        assert!(refused("etcd:127.0.0.1:2379").contains("not an endpoint"));
         assert!(refused("embedded:").contains("embedded:DIR"));
         assert!(refused("redis:x").contains("`redis:x` is not a store"));
         assert!(refused("memory:x").contains("is not a store"));

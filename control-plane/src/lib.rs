@@ -33,3 +33,4 @@ mod zones;
 
 pub use app::{Running, StartError, start};
 pub use config::{Config, InvalidStoreSpec, StoreSpec};
+pub use store::{EtcdAccess, EtcdAddress, InvalidEtcdAddress};

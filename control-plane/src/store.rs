@@ -17,6 +17,7 @@ pub mod keyspace;
 mod any;
 mod embedded;
 mod error;
+mod etcd;
 mod fence;
 mod key;
 mod lease;
@@ -37,6 +38,7 @@ use std::time::Duration;
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenEmbeddedError};
 pub use error::{BackendFailure, CommitError, CompactError, LeaseError, RangeError};
+pub use etcd::{Etcd, EtcdAccess, EtcdAddress, InvalidEtcdAddress, OpenEtcdError};
 pub use fence::{AcquireError, Acquired, Fence};
 pub use key::{KeyRange, StoreKey};
 pub use lease::LeaseId;
@@ -56,7 +58,7 @@ pub trait Store: Clone + Send + Sync + 'static {
     fn txn(&self, txn: Txn) -> impl Future<Output = Result<TxnOutcome, CommitError>> + Send;
 
     /// The commits that touch `range`, from revision `from` on. One that would begin with more
-    /// than [`agix_core::limits::STORE_WATCH_BACKLOG`] past events does not begin.
+    /// than [`agix_core::limits::STORE_WATCH_BACKLOG`] past events does not begin, or is cut off.
     fn watch(
         &self,
         range: KeyRange,

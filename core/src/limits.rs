@@ -81,6 +81,22 @@ pub const STORE_WATCH_BACKLOG_BYTES: usize = 16 * 1024 * 1024;
 pub const STORE_COMPACT_STEP: u64 = 1_000;
 /// Pause between two compactions; the store's own history reaches back at least this far.
 pub const STORE_COMPACT_INTERVAL: Duration = Duration::from_mins(5);
+/// Most endpoints of an etcd cluster.
+pub const ETCD_ENDPOINTS: usize = 16;
+/// Longest prefix of our keys in an etcd cluster, in bytes.
+pub const ETCD_PREFIX_BYTES: usize = 64;
+/// Time one endpoint of etcd has to answer, longer than a cluster takes to choose a leader.
+pub const ETCD_ANSWER_TIME: Duration = Duration::from_secs(2);
+/// Time one endpoint has to keep a lease alive: two of them fit into [`LEDGER_KEEP_ALIVE`].
+pub const ETCD_KEEP_ALIVE_TIME: Duration = Duration::from_millis(700);
+/// Time to connect to an endpoint of etcd.
+pub const ETCD_CONNECT_TIME: Duration = Duration::from_secs(1);
+/// Pause between two pings on a connection to etcd.
+pub const ETCD_KEEPALIVE: Duration = Duration::from_secs(2);
+/// Time etcd has to answer a ping.
+pub const ETCD_KEEPALIVE_TIME: Duration = Duration::from_secs(2);
+/// Entries first asked of etcd for a page; more once it is known how large they are.
+pub const ETCD_FIRST_STEP: usize = 32;
 /// Smallest part of a stored policy but the last, in bytes.
 pub const CHUNK_LEAST_BYTES: usize = 16 * 1024;
 /// Largest part of a stored policy, in bytes; sealed and uncompressible it fits a value of the store.

@@ -15,6 +15,7 @@ pub mod callback_receiver;
 pub mod caller;
 mod clock;
 pub mod crowd;
+pub mod etcd;
 pub mod mock_provider;
 pub mod program;
 pub mod test_bed;

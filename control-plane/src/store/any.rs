@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    CommitError, CompactError, Embedded, KeyRange, LeaseError, LeaseId, Memory, OpenEmbeddedError,
-    Page, RangeError, RangeRequest, Store, StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
+    CommitError, CompactError, Embedded, Etcd, KeyRange, LeaseError, LeaseId, Memory,
+    OpenEmbeddedError, OpenEtcdError, Page, RangeError, RangeRequest, Store, StoreRevision, Txn,
+    TxnOutcome, Watch, WatchEnd,
 };
 use crate::config::StoreSpec;
 
@@ -15,6 +16,8 @@ pub enum AnyStore {
     Memory(Memory),
     /// In a file of this machine.
     Embedded(Embedded),
+    /// In an etcd cluster.
+    Etcd(Etcd),
 }
 
 /// Why a store could not be opened.
@@ -23,6 +26,9 @@ pub enum OpenError {
     /// The embedded store could not.
     #[error(transparent)]
     Embedded(#[from] OpenEmbeddedError),
+    /// The etcd store could not.
+    #[error(transparent)]
+    Etcd(#[from] OpenEtcdError),
 }
 
 impl AnyStore {
@@ -31,6 +37,7 @@ impl AnyStore {
         Ok(match spec {
             StoreSpec::Memory => Self::Memory(Memory::default()),
             StoreSpec::Embedded(directory) => Self::Embedded(Embedded::open(directory).await?),
+            StoreSpec::Etcd(address) => Self::Etcd(Etcd::open(address).await?),
         })
     }
 }
@@ -41,6 +48,7 @@ impl AnyStore {
         match self {
             Self::Memory(_) => {}
             Self::Embedded(store) => store.close().await,
+            Self::Etcd(store) => store.close().await,
         }
     }
 }
@@ -51,6 +59,7 @@ macro_rules! backend {
         match $any {
             AnyStore::Memory($store) => $call.await,
             AnyStore::Embedded($store) => $call.await,
+            AnyStore::Etcd($store) => $call.await,
         }
     };
 }

@@ -3,6 +3,7 @@
 //! A backend joins by implementing [`Subject`] and being named in [`conforms`] below.
 
 mod embedded;
+mod etcd;
 mod leases;
 mod random;
 mod ranges;
@@ -11,11 +12,12 @@ mod watches;
 
 use std::path::Path;
 
+use agix_tests::etcd::Member;
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{
-    Embedded, Entry, KeyRange, Memory, RangeRequest, Store, StoreKey, StoreRevision, Txn,
+    Embedded, Entry, Etcd, KeyRange, Memory, RangeRequest, Store, StoreKey, StoreRevision, Txn,
     TxnOutcome,
 };
 
@@ -105,6 +107,44 @@ impl Subject for InFile {
     }
 }
 
+/// An etcd of its own for each store, so that revisions are counted as the suite expects.
+struct InEtcd {
+    store: Etcd,
+    member: Member,
+}
+
+impl InEtcd {
+    async fn open(member: Member) -> Self {
+        let address = member.url().parse().unwrap();
+        let store = Etcd::open(&address).await.unwrap();
+        Self { store, member }
+    }
+}
+
+impl Subject for InEtcd {
+    type Store = Etcd;
+    const LEASES_SURVIVE: bool = true;
+
+    async fn fresh() -> Self {
+        Self::open(Member::alone(&[]).await).await
+    }
+
+    fn store(&self) -> &Etcd {
+        &self.store
+    }
+
+    async fn restarted(self, how: Restart) -> Self {
+        let Self { store, mut member } = self;
+        store.close().await;
+        match how {
+            Restart::Orderly => member.stop().await,
+            Restart::Killed => member.kill(),
+        }
+        member.start_again().await;
+        Self::open(member).await
+    }
+}
+
 /// Makes the tests of every backend.
 macro_rules! conforms {
     ($($module:ident: [$($test:ident),* $(,)?];)*) => {
@@ -128,6 +168,17 @@ macro_rules! conforms {
             #[test]
             fn any_sequence_of_operations_behaves_as_the_contract_says() {
                 super::random::check::<super::InFile>(48);
+            }
+        }
+        mod in_etcd {
+            $($(#[tokio::test]
+            async fn $test() {
+                super::$module::$test::<super::InEtcd>().await;
+            })*)*
+
+            #[test]
+            fn any_sequence_of_operations_behaves_as_the_contract_says() {
+                super::random::check::<super::InEtcd>(6);
             }
         }
     };

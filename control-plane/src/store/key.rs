@@ -90,6 +90,25 @@ impl KeyRange {
         }
     }
 
+    /// What of this range lies after `key`.
+    #[must_use]
+    pub fn starting_after(&self, key: &StoreKey) -> Self {
+        self.starting_at(key.successor())
+    }
+
+    /// What of this range lies before `key`.
+    #[must_use]
+    pub fn ending_before(&self, key: &StoreKey) -> Self {
+        let end = match &self.end {
+            Some(end) => key.clone().min(end.clone()),
+            None => key.clone(),
+        };
+        Self {
+            start: self.start.clone(),
+            end: Some(end),
+        }
+    }
+
     /// What of this range lies at or before `key`.
     #[must_use]
     pub fn ending_with(&self, key: &StoreKey) -> Self {
@@ -151,5 +170,8 @@ mod tests {
         assert!(range.starting_at(key(b"b")).is_empty());
         assert!(!range.ending_with(&key(b"b")).contains(&key(b"b")));
         assert!(range.ending_with(&key(b"a")).contains(&key(b"a")));
+        assert!(range.ending_before(&key(b"a")).is_empty());
+        assert!(range.starting_after(&key(b"a")).is_empty());
+        assert!(range.starting_after(&key(b"Z")).contains(&key(b"a")));
     }
 }

@@ -3,8 +3,8 @@
 //! A watcher has a bounded backlog. One that falls behind further is cut off and told so, rather
 //! than kept in memory or shown a gap.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use agix_core::limits::{STORE_WATCH_BACKLOG, STORE_WATCH_BACKLOG_BYTES};
 use bytes::Bytes;
@@ -76,6 +76,8 @@ pub(super) struct Watcher {
 #[derive(Debug, Default)]
 struct Backlog {
     exceeded: AtomicBool,
+    /// Why nothing more is sent, if the sender said so.
+    end: Mutex<Option<WatchEnd>>,
     events: AtomicUsize,
     bytes: AtomicUsize,
 }
@@ -91,7 +93,12 @@ impl Watch {
             return Err(if self.backlog.exceeded.load(Ordering::Acquire) {
                 WatchEnd::Lagged
             } else {
-                WatchEnd::Closed
+                let mut end = self
+                    .backlog
+                    .end
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                end.take().unwrap_or(WatchEnd::Closed)
             });
         };
         self.backlog.take(&commit);
@@ -116,6 +123,21 @@ impl Watcher {
             backlog,
         };
         (watcher, watch)
+    }
+
+    /// Sends nothing more, for this reason.
+    pub(super) fn end(self, end: WatchEnd) {
+        let mut place = self
+            .backlog
+            .end
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *place = Some(end);
+    }
+
+    /// Waits until nobody wants the commits any more.
+    pub(super) async fn is_gone(&self) {
+        self.commits.closed().await;
     }
 
     /// Whether the watcher wants to know of `key`.

@@ -117,9 +117,12 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
         let told = String::from_utf8(output.stderr).unwrap();
         (output.status.code(), told)
     };
-    let (code, told) = run(&["--store", "etcd:http://127.0.0.1:2379"]);
+    let (code, told) = run(&["--store", "etcd:127.0.0.1:2379"]);
     assert_eq!(code, Some(2));
-    assert!(told.contains("not in this version"), "{told}");
+    assert!(told.contains("not an endpoint of etcd"), "{told}");
+    let (code, told) = run(&["--store", "etcd:http://127.0.0.1:1"]);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("etcd store cannot be reached"), "{told}");
     let (code, told) = run(&["--store", "memory", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, Some(2));
     assert!(told.contains("--insecure"), "{told}");

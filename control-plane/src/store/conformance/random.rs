@@ -12,6 +12,9 @@ use crate::store::{
     StoreRevision, Txn, TxnOutcome, WatchEnd, Write,
 };
 
+/// Longer than a sequence takes, for stores that end leases by the time.
+const LEASE: Duration = Duration::from_mins(10);
+
 const KEYS: [&str; 5] = ["a", "b/", "b/1", "b/2", "c"];
 
 /// One step. Numbers choose among what there is when the step is taken.
@@ -182,6 +185,7 @@ type Writes = BTreeMap<usize, Option<(u8, Option<usize>)>>;
 /// Runs `cases` random sequences.
 pub(super) fn check<T: Subject>(cases: u32) {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
         .build()
         .unwrap();
     let config = Config {
@@ -243,7 +247,7 @@ async fn take(store: &impl Store, oracle: &mut Oracle, step: Step) {
             oracle.compacted = oracle.compacted.max(at);
         }
         Step::Grant => {
-            let lease = store.grant(Duration::from_secs(1)).await.unwrap();
+            let lease = store.grant(LEASE).await.unwrap();
             assert!(!oracle.granted.contains(&lease), "a lease was named twice");
             oracle.granted.push(lease);
             oracle.live.insert(lease);
