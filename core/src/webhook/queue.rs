@@ -15,9 +15,6 @@ mod settle;
 mod standing;
 mod workers;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -554,3 +551,6 @@ fn until(due: Wall, now: Wall) -> Duration {
     let millis = due.as_millis().saturating_sub(now.as_millis());
     Duration::from_millis(u64::try_from(millis).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ use std::error::Error;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use agix_core::limits::{CALLBACK_ADDRESSES, CALLBACK_CONNECT_TIME, CALLBACK_TIME};
 use agix_core::time::Wall;
@@ -48,13 +49,18 @@ pub(super) fn system() -> Lookup {
 
 impl Callbacks {
     pub(super) fn new(lookup: &Lookup) -> Result<Self, reqwest::Error> {
+        Self::within(lookup, CALLBACK_TIME)
+    }
+
+    /// As [`Callbacks::new`], with another time for an answer.
+    fn within(lookup: &Lookup, time: Duration) -> Result<Self, reqwest::Error> {
         let client = |private| {
             reqwest::Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .tcp_nodelay(true)
                 .connect_timeout(CALLBACK_CONNECT_TIME)
-                .timeout(CALLBACK_TIME)
+                .timeout(time)
                 .pool_max_idle_per_host(0)
                 .user_agent(concat!("agix/", env!("CARGO_PKG_VERSION")))
                 .dns_resolver(Arc::new(Checked {

@@ -62,7 +62,7 @@ pub(crate) async fn receive(
     }
     let hook = compiled
         .hook(name)
-        .filter(|hook| hook.definition.enabled && compiled.policy.webhook_settings.enabled)
+        .filter(|hook| compiled.policy.webhook_settings.enabled && is_received(hook))
         .ok_or_else(Refusal::unknown_webhook)?;
     let most = usize::try_from(hook.definition.max_payload_bytes).unwrap_or(usize::MAX);
     let (bytes, _held) = body::read_up_to(incoming, shared, most).await?;
@@ -82,6 +82,11 @@ pub(crate) async fn receive(
         StatusCode::ACCEPTED,
         accepted_body(&accepted),
     ))
+}
+
+/// One that asks no model is there for alerts only.
+const fn is_received(hook: &Hook) -> bool {
+    hook.definition.enabled && hook.definition.model.is_some()
 }
 
 /// Whether the query has `wait=true`.

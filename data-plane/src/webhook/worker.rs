@@ -30,8 +30,10 @@ use crate::worker::Worker;
 
 /// Part of the time after which a silent proxy loses its claims that passes between two words.
 const PULSES: u32 = 4;
-/// Messages waiting to be said: an outcome and a pulse for each step.
-const OUTBOX: usize = 2 * WEBHOOK_SLOTS;
+/// Steps under way, or with an outcome that is not known to be stored.
+const CLAIMS: usize = 2 * WEBHOOK_SLOTS;
+/// Messages waiting to be said: after a new beginning an outcome for each claim, and some more.
+const OUTBOX: usize = 2 * CLAIMS;
 
 type Stream = Line<v1::WorkRequest, v1::WorkResponse>;
 
@@ -108,7 +110,11 @@ impl Labour {
         let mut failures = 0_u32;
         while !(drain.is_cancelled() && self.claims.is_empty()) {
             let turn = usize::try_from(failures).unwrap_or(0);
-            match self.connect(turn).await {
+            let connected = tokio::select! {
+                () = drain.cancelled(), if self.claims.is_empty() => break,
+                connected = self.connect(turn) => connected,
+            };
+            match connected {
                 Ok(mut stream) => {
                     let error = self.converse(&mut stream, &drain, &mut failures).await;
                     let Err(error) = error else {
@@ -237,7 +243,7 @@ impl Labour {
                 // Under way.
                 Some(None) => Ok(()),
                 Some(Some(outcome)) => say_done(stream, step.claim, outcome),
-                None if is_draining || self.claims.len() >= OUTBOX => {
+                None if is_draining || self.claims.len() >= CLAIMS => {
                     stream.say(&ToQueue::Released { claim: step.claim })
                 }
                 None => {

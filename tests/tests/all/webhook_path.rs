@@ -1,6 +1,7 @@
 //! A webhook from its receipt to its callback, through real processes.
 
-use std::process::Command;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use agix_tests::callback_receiver::CallbackReceiver;
@@ -52,6 +53,20 @@ fn signature(body: &str) -> String {
     assert!(output.status.success(), "{output:?}");
     let digits = String::from_utf8(output.stdout).expect("hexadecimal digits");
     format!("sha256={}", digits.trim())
+}
+
+/// Whether the description's Python function takes a post for signed.
+fn verified(secret: &str, signature: &str, body: &[u8]) -> bool {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/python/verify_webhook.py");
+    let mut child = Command::new("python3")
+        .args([file, secret, signature])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("python3 is there");
+    let mut input = child.stdin.take().expect("its input is piped");
+    input.write_all(body).expect("it reads");
+    drop(input);
+    child.wait().expect("it ends").success()
 }
 
 fn signed(bed: &TestBed, body: &str) -> Caller {
@@ -139,6 +154,10 @@ curl -sS -w '%{http_code}' -X POST "http://$PROXY/v1/webhooks/summarize-report" 
     assert_eq!(posts[0].header("x-webhook-signature"), signature(&text));
     assert_eq!(posts[0].header("webhook-id"), id);
     assert!(posts[0].header("webhook-signature").starts_with("v1,"));
+    for (secret, is_good) in [(SECRET, true), ("another", false)] {
+        let signature = posts[0].header("x-webhook-signature");
+        assert_eq!(verified(secret, signature, &posts[0].body), is_good);
+    }
     let book = bed.mock.log();
     assert_eq!(book.len(), 1);
 

@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use agix_core::webhook::destination::Host;
 
@@ -232,4 +231,17 @@ async fn what_a_receiver_answers_is_told() {
     let outcome = post(&callbacks, "http://nowhere.example/", EVERYTHING).await;
     let nowhere = CallbackOutcome::Failed("the receiver's name stands for no address".to_owned());
     assert_eq!(outcome, nowhere);
+}
+
+#[tokio::test]
+async fn who_says_nothing_is_not_waited_for_without_end() {
+    drop(rustls::crypto::ring::default_provider().install_default());
+    // Nobody accepts: the system takes the connection and what is sent.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let (lookup, _asked) = resolver(&[]);
+    let callbacks = Callbacks::within(&lookup, Duration::from_millis(50)).unwrap();
+    let outcome = post(&callbacks, &url, EVERYTHING).await;
+    let timeout = CallbackOutcome::Failed("connection timeout".to_owned());
+    assert_eq!(outcome, timeout);
 }
