@@ -274,6 +274,8 @@ pub const WEBHOOK_ERROR_TEXT: usize = 4 * 1024;
 pub const WEBHOOK_SLOTS: usize = 64;
 /// Time after which a proxy that is not heard of loses what it works on.
 pub const WEBHOOK_LEASE: Duration = Duration::from_secs(15);
+/// Pause between two looks for a policy, before a proxy begins to work.
+pub const WEBHOOK_POLICY_PAUSE: Duration = Duration::from_millis(100);
 /// Model calls of one execution, unless its definition says otherwise.
 pub const WEBHOOK_ATTEMPTS: u32 = 3;
 /// Longest first pause between two model calls of one execution; it doubles.

@@ -29,6 +29,9 @@ use crate::record::{Bill, Ending, Record};
 use crate::snapshot::{Compiled, Hook};
 use crate::worker::Worker;
 
+/// Why nothing can be done for a webhook.
+pub(super) const UNDEFINED: &str = "the webhook is not defined in the policy of this proxy";
+
 /// What came of asking a model.
 #[derive(Default)]
 struct Asked {
@@ -43,7 +46,11 @@ pub(super) async fn run(worker: &Arc<Worker>, step: &Step, payload: &Arc<Payload
     let compiled = worker.shared.compiled.load_full();
     let mut prompt = None;
     let asked = match compiled.hook(step.webhook.as_str()) {
-        None => Asked::failed("policy", "the webhook is not defined any more"),
+        // It may be defined by a revision that this proxy does not have yet.
+        None => Asked {
+            outcome: Some(Err(failure("policy", UNDEFINED, true))),
+            ..Asked::default()
+        },
         Some(hook) => match render(hook, step, payload).await {
             Ok((model, text)) => {
                 let keeps = hook.definition.keep_prompt;
@@ -186,13 +193,6 @@ async fn ask(
 }
 
 impl Asked {
-    fn failed(kind: &str, message: &str) -> Self {
-        Self {
-            outcome: Some(Err(failure(kind, message, false))),
-            ..Self::default()
-        }
-    }
-
     fn answered(
         answered: Answered,
         plan: &crate::plan::Plan,

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use agix_core::backoff::full_jitter;
 use agix_core::causes::with_causes;
+use agix_core::id::Revision;
 use agix_core::limits::{
-    RECONNECT_FIRST, RECONNECT_LONGEST, WEBHOOK_LEASE, WEBHOOK_MESSAGE_BYTES, WEBHOOK_SLOTS,
+    RECONNECT_FIRST, RECONNECT_LONGEST, WEBHOOK_LEASE, WEBHOOK_MESSAGE_BYTES, WEBHOOK_POLICY_PAUSE,
+    WEBHOOK_SLOTS,
 };
 use agix_core::webhook::execution::Worker as Identity;
 use agix_core::webhook::outcome::{CallbackOutcome, CallbackResult};
@@ -108,6 +110,13 @@ pub(crate) async fn work(
 impl Labour {
     async fn run(mut self, drain: CancellationToken) {
         let mut failures = 0_u32;
+        // Without a policy no webhook is known.
+        while self.worker.shared.compiled.load().revision == Revision::NONE {
+            let pause = drain.run_until_cancelled(sleep(WEBHOOK_POLICY_PAUSE));
+            if pause.await.is_none() {
+                return;
+            }
+        }
         while !(drain.is_cancelled() && self.claims.is_empty()) {
             let turn = usize::try_from(failures).unwrap_or(0);
             let connected = tokio::select! {
@@ -339,9 +348,8 @@ async fn carry_out(worker: &Arc<Worker>, callbacks: &Callbacks, step: &Step) -> 
                     }
                     None => CallbackOutcome::NoCallback,
                 },
-                (None, _) => {
-                    CallbackOutcome::Refused("the webhook is not defined any more".to_owned())
-                }
+                // It may be defined by a revision that this proxy does not have yet.
+                (None, _) => CallbackOutcome::Failed(run::UNDEFINED.to_owned()),
                 (_, None) => CallbackOutcome::Refused("there is nothing to tell".to_owned()),
             };
             StepOutcome::CalledBack(CallbackResult {
