@@ -12,9 +12,13 @@
 //! - A fault of the caller ends the request at once, unless it was our translation for a fallback
 //!   that was refused.
 //! - Nothing begins after the deadline, and no wait outlives it.
+//!
+//! [`Breaker`] is what is remembered of a target from one request to the next.
 
+mod breaker;
 mod failure;
 mod run;
 
+pub use breaker::Breaker;
 pub use failure::{Failure, Refusal};
 pub use run::{Run, Step, Stop, Target};

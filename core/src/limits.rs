@@ -372,6 +372,8 @@ pub const UPSTREAM_ERROR_SHOWN: usize = 512;
 pub const STREAM_EVENT_BYTES: usize = 4 * 1024 * 1024;
 /// Largest stream of a provider, in bytes.
 pub const STREAM_BYTES: usize = 64 * 1024 * 1024;
+/// Parts of the window in which a target's failures are counted.
+pub const BREAKER_SLOTS: usize = 10;
 /// Blocks of one streamed message that may be open at a time.
 pub const STREAM_OPEN_BLOCKS: usize = 64;
 /// Calls of tools in one answer that is translated.

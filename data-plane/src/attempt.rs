@@ -154,11 +154,8 @@ impl Exchange<'_> {
     /// Tries the targets until one answers.
     pub(crate) async fn run(&self, record: &mut Record) -> Result<Answered, Failed> {
         let clock = &self.worker.shared.clock;
-        let targets = match self.ask {
-            Ask::Chat(_) => self.plan.targets.len(),
-            Ask::Embeddings(_) | Ask::Tokens(_) => 1,
-        };
-        let mut run = Run::new(targets, &self.compiled.policy.failover, self.deadline);
+        let settings = &self.compiled.policy.failover;
+        let mut run = Run::new(self.targets(), settings, self.deadline);
         let mut course = Course::default();
         let mut step = run.start(clock.mono());
         loop {
@@ -195,6 +192,7 @@ impl Exchange<'_> {
             match outcome {
                 Ok((gain, dropped)) => {
                     record.attempt_answered();
+                    target.breaker.answered(&settings.breaker, ended);
                     target.metrics.attempts.inc();
                     return Ok(Answered {
                         target: place,
@@ -213,6 +211,7 @@ impl Exchange<'_> {
                     let report = AttemptReport::failed(target, &fault, ended.since(began));
                     course.attempts.push(report);
                     let failure = self.failure(&fault, ended);
+                    self.note_failure(target, failure, ended);
                     record.attempt_failed(failure, fault.billed.as_deref().copied());
                     step = run.failed(failure, &self.plan.facts, ended, clock::random());
                     course.last = Some(fault);
@@ -260,6 +259,12 @@ impl Exchange<'_> {
 
     /// Why a target is not even tried.
     fn passed_over(&self, place: usize, target: &Target) -> Option<Skip> {
+        self.kept_out(place, target)
+            .or_else(|| self.left_alone(place, target))
+    }
+
+    /// Why the policy keeps a target out.
+    fn kept_out(&self, place: usize, target: &Target) -> Option<Skip> {
         if target.provider.lacks_key {
             return Some(Skip::Configuration("its provider's API key is not set"));
         }
@@ -276,6 +281,37 @@ impl Exchange<'_> {
         }
         let too_dear = Skip::Configuration("dearer than max_cost_ratio allows");
         target.too_dear.then_some(too_dear)
+    }
+
+    /// The targets that this request may go to: what is about one model goes to no other.
+    fn targets(&self) -> usize {
+        match self.ask {
+            Ask::Chat(_) => self.plan.targets.len(),
+            Ask::Embeddings(_) | Ask::Tokens(_) => 1,
+        }
+    }
+
+    /// Whether the target fails too much to be asked now. The last one of a chain is asked all the
+    /// same: what may fail is better than an error for certain.
+    fn left_alone(&self, place: usize, target: &Target) -> Option<Skip> {
+        let settings = &self.compiled.policy.failover.breaker;
+        let is_last = place.saturating_add(1) >= self.targets();
+        let now = self.worker.shared.clock.mono();
+        (!is_last && !target.breaker.admits(settings, now)).then_some(Skip::LeftAlone)
+    }
+
+    /// Tells the target's breaker of a failure.
+    fn note_failure(&self, target: &Target, failure: Failure, now: Mono) {
+        let settings = &self.compiled.policy.failover.breaker;
+        if !target.breaker.failed(failure, settings, now) {
+            return;
+        }
+        tracing::warn!(
+            provider = %target.provider.name,
+            model = %target.model,
+            request = self.request_id,
+            "a target fails too much and is left alone for a while"
+        );
     }
 
     /// Waits until an attempt may begin, and says when that was.

@@ -12,6 +12,7 @@ pub mod policy_sync;
 
 mod admin;
 mod attempt;
+mod breakers;
 mod config;
 mod control_line;
 mod front;

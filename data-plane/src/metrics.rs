@@ -92,6 +92,7 @@ pub(crate) struct Metrics {
     tokens: Family<TokenLabel, Counter>,
     cost: Family<TargetLabel, Dollars>,
     unpriced: Family<TargetLabel, Counter>,
+    breaker_open: Family<TargetLabel, Gauge>,
     refusals: Family<Refusal, Counter>,
     pub(crate) in_flight: Gauge,
     pub(crate) total: Counter,
@@ -122,6 +123,8 @@ pub(crate) struct TargetMetrics {
     pub(crate) output_tokens: Counter,
     pub(crate) cost: Dollars,
     pub(crate) unpriced: Counter,
+    /// 1 while the target is left alone.
+    pub(crate) breaker_open: Gauge,
     model: String,
     provider: String,
 }
@@ -144,6 +147,7 @@ impl Metrics {
             tokens: Family::default(),
             cost: Family::default(),
             unpriced: Family::default(),
+            breaker_open: Family::default(),
             refusals: Family::default(),
             in_flight: Gauge::default(),
             total: Counter::default(),
@@ -157,18 +161,28 @@ impl Metrics {
         metrics.registered()
     }
 
-    fn registered(mut self) -> Self {
+    fn register_attempts(&mut self) {
         let r = &mut self.registry;
-        r.register(
-            "requests",
-            "Finished requests by asked model",
-            self.requests.clone(),
-        );
         r.register("attempts", "Calls of providers", self.attempts.clone());
         r.register(
             "attempt_failures",
             "Calls of providers that failed, by reason",
             self.attempt_failures.clone(),
+        );
+        r.register(
+            "breaker_open",
+            "1 while a target fails too much and is left alone",
+            self.breaker_open.clone(),
+        );
+    }
+
+    fn registered(mut self) -> Self {
+        self.register_attempts();
+        let r = &mut self.registry;
+        r.register(
+            "requests",
+            "Finished requests by asked model",
+            self.requests.clone(),
         );
         r.register(
             "failovers",
@@ -280,6 +294,7 @@ impl Metrics {
             output_tokens: tokens("output"),
             cost: self.cost.get_or_create(&label).clone(),
             unpriced: self.unpriced.get_or_create(&label).clone(),
+            breaker_open: self.breaker_open.get_or_create(&label).clone(),
             model: label.model,
             provider: label.provider,
         }

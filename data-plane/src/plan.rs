@@ -14,6 +14,7 @@ use agix_core::price::{Quote, Tariff, price_of};
 use agix_core::time::Wall;
 use agix_core::units::Tokens;
 
+use crate::breakers::Guard;
 use crate::metrics::{ModelMetrics, TargetMetrics};
 use crate::shared::Shared;
 use crate::snapshot::{Compiled, ProviderRuntime, Script};
@@ -44,6 +45,7 @@ pub(crate) struct Target {
     /// Dearer than the policy allows a fallback to be.
     pub(crate) too_dear: bool,
     pub(crate) metrics: TargetMetrics,
+    pub(crate) breaker: Arc<Guard>,
 }
 
 /// The plans of one worker.
@@ -154,16 +156,20 @@ impl Target {
         let quote = price_of(&compiled.policy, model, &shared.catalogue, now);
         let entry = compiled.policy.models.get(model);
         let known = entry.is_some() || tariff(&quote).is_some();
+        let counted_as = if known {
+            model.clone()
+        } else {
+            ModelName::others()
+        };
+        let metrics = shared.metrics.target(model, &provider.name, known);
+        let open = metrics.breaker_open.clone();
         Ok(Self {
             model: model.clone(),
-            counted_as: if known {
-                model.clone()
-            } else {
-                ModelName::others()
-            },
+            breaker: shared.breakers.of(&provider.name, &counted_as, open),
+            counted_as,
             upstream_model: route.upstream_model,
             script: compiled.script(model, provider),
-            metrics: shared.metrics.target(model, &provider.name, known),
+            metrics,
             provider: Arc::clone(provider),
             quote,
             context_window: entry.and_then(|entry| entry.context_window),

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use agix_core::failover::Failure;
 use agix_core::limits::STREAM_TAIL_TIME;
+use agix_core::policy::BreakerSettings;
 use agix_core::units::Tokens;
 use agix_core::usage::Cost;
 use bytes::{Bytes, BytesMut};
@@ -72,6 +73,7 @@ pub(crate) struct RelaySettings {
     pub(crate) input_bytes: u64,
     pub(crate) idle: Duration,
     pub(crate) total: Instant,
+    pub(crate) breaker: BreakerSettings,
 }
 
 /// The time bounds of a stream, with one timer for both.
@@ -302,11 +304,14 @@ impl RelayBody {
         if let Some(target) = settings.plan.targets.get(settings.target) {
             let metrics = &settings.worker.shared.metrics;
             metrics.attempt_failed(&target.metrics, fault.reason());
+            let now = settings.worker.shared.clock.mono();
+            let opened = target.breaker.failed(fault.failure, &settings.breaker, now);
             tracing::debug!(
                 provider = %target.provider.name,
                 model = %target.model,
                 reason = fault.reason(),
                 message = fault.message,
+                opened,
                 "a stream died"
             );
         }

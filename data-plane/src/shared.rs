@@ -10,6 +10,7 @@ use agix_core::usage::UsageRecord;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use crate::breakers::Breakers;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::quota::{Gate, Journal, Quota};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) bodies: BodyMemory,
     /// Absent without a control plane.
     pub(crate) queue: Option<webhook::Queue>,
+    pub(crate) breakers: Breakers,
 }
 
 impl Shared {
@@ -67,6 +69,7 @@ impl Shared {
             draining: AtomicBool::new(false),
             bodies: BodyMemory::default(),
             queue: webhooks,
+            breakers: Breakers::default(),
         };
         (shared, news)
     }

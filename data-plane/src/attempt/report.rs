@@ -59,6 +59,8 @@ pub(crate) enum Skip {
     Request(&'static str),
     /// The policy or the proxy's environment keeps the target out.
     Configuration(&'static str),
+    /// It failed too much lately.
+    LeftAlone,
     /// No money could be set aside for it.
     Budget(&'static str),
 }
@@ -167,6 +169,8 @@ impl AttemptReport {
     pub(crate) fn skipped(target: &Target, skip: Skip) -> Self {
         let (reason, configuration) = match skip {
             Skip::Request(reason) | Skip::Budget(reason) => (reason, false),
+            // No fault of the request either.
+            Skip::LeftAlone => ("it failed too much lately and is left alone", true),
             Skip::Configuration(reason) => (reason, true),
         };
         Self {

@@ -243,6 +243,7 @@ fn reply(
                 input_bytes,
                 idle: compiled.policy.failover.timeouts.idle,
                 total: worker.shared.clock.instant(deadline),
+                breaker: compiled.policy.failover.breaker,
             };
             Content::Relay(Box::new(RelayBody::new(*opening, record, settings)))
         }

@@ -59,23 +59,24 @@ async fn what_a_quick_retry_heals_is_tried_again_on_the_same_model() {
 
 #[tokio::test]
 async fn what_it_cannot_heal_goes_on_to_the_next_model_at_once() {
-    let bed = TestBed::start(CHAIN).await;
-    for model in ["gpt-4o", "claude-opus-4-6"] {
-        for behaviour in [
-            Behaviour::Status(401),
-            Behaviour::Status(402),
-            Behaviour::Status(403),
-            Behaviour::Status(404),
-            Behaviour::Status(408),
-            Behaviour::Status(503),
-            Behaviour::Status(504),
-            Behaviour::Status(529),
-            Behaviour::QuotaExhausted,
-            limited(None),
-            limited(Some("60")),
-            limited(Some("-1")),
-            limited(Some("1000000000")),
-        ] {
+    for behaviour in [
+        Behaviour::Status(401),
+        Behaviour::Status(402),
+        Behaviour::Status(403),
+        Behaviour::Status(404),
+        Behaviour::Status(408),
+        Behaviour::Status(503),
+        Behaviour::Status(504),
+        Behaviour::Status(529),
+        Behaviour::QuotaExhausted,
+        limited(None),
+        limited(Some("60")),
+        limited(Some("-1")),
+        limited(Some("1000000000")),
+    ] {
+        // A proxy remembers what failed; each of these is to be the first failure.
+        let bed = TestBed::start(CHAIN).await;
+        for model in ["gpt-4o", "claude-opus-4-6"] {
             let (answer, asked, other) = run(&bed, model, std::slice::from_ref(&behaviour)).await;
             assert_eq!(answer.status, 200, "{behaviour:?}: {answer:?}");
             assert_eq!((asked, other), (1, 1), "{behaviour:?}");

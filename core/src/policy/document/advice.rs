@@ -5,22 +5,16 @@ use super::report::{Finding, Report};
 use super::section::Sections;
 use crate::id::ModelName;
 use crate::policy::check::place;
-use crate::policy::{Api, BreakerSettings, Policy, RateLimits, ResourceKey, StreamRescue, code};
+use crate::policy::{Api, Policy, RateLimits, ResourceKey, StreamRescue, code};
 use crate::units::MoneyLimit;
 
 /// Settings that this version keeps, shows and sends to the proxies, but does not carry out.
-const NOT_IN_FORCE: [NotInForce; 4] = [
+const NOT_IN_FORCE: [NotInForce; 3] = [
     NotInForce {
         section: "failover",
         field: "stream_rescue",
         is_set: |policy| !matches!(policy.failover.stream_rescue, StreamRescue::Off),
         instead: "a stream that breaks off ends with an error event, as with `off`",
-    },
-    NotInForce {
-        section: "failover",
-        field: "breaker",
-        is_set: |policy| policy.failover.breaker != BreakerSettings::default(),
-        instead: "every target of a chain is tried for every request",
     },
     NotInForce {
         section: "audit",

@@ -403,10 +403,6 @@ fn what_is_probably_not_meant_is_a_warning() {
             "failover: { stream_rescue: continue }",
             "1:28 AGX0102 failover.stream_rescue",
         ),
-        (
-            "failover: { breaker: { min_requests: 5 } }",
-            "1:13 AGX0102 failover.breaker",
-        ),
     ] {
         let found = warnings(text);
         assert!(found.contains(&expected.to_owned()), "{text}: {found:?}");
