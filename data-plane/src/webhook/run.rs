@@ -207,7 +207,11 @@ impl Asked {
         let place = answered.target;
         let (Gain::Whole(answer), Some(target)) = (answered.gain, plan.targets.get(place)) else {
             record.end(Ending::Failed);
-            return Self::failed("upstream", "the answer is not what was asked for");
+            let message = "the answer is not what was asked for";
+            return Self {
+                outcome: Some(Err(failure("upstream", message, false))),
+                ..Self::default()
+            };
         };
         let bill = Bill::of(target, answer.billed(input_bytes));
         record.bill(place, bill);
