@@ -153,34 +153,87 @@ fn encode(value: &impl Serialize) -> Bytes {
     serde_json::to_vec(value).map_or_else(|_never| Bytes::new(), Bytes::from)
 }
 
-/// The headers of a callback: signed in agix's own way and as Standard Webhooks are, by every secret
-/// that counts where there may be several.
+/// The headers of a callback: signed in agix's own way by the newest secret, and as Standard Webhooks
+/// are by every secret that counts.
 pub(super) fn headers(hook: &Hook, id: ExecutionId, now: Wall, body: &[u8]) -> HeaderMap {
-    let id = id.to_string();
     let seconds = now.as_millis().div_euclid(1_000);
+    // An empty secret proves nothing: whoever sees the code could have made it.
+    let secrets = hook.secrets().filter(|secret| !secret.is_empty());
+    signed(secrets, &id.to_string(), seconds, body)
+}
+
+fn signed<'a>(
+    secrets: impl Iterator<Item = &'a str>,
+    id: &str,
+    seconds: i64,
+    body: &[u8],
+) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    add(&mut headers, signature::STANDARD_ID, id);
+    add(&mut headers, signature::STANDARD_TIME, &seconds.to_string());
     let mut codes = Vec::new();
-    for (place, secret) in hook.secrets().enumerate() {
-        if place == 0 {
-            add(
-                &mut headers,
-                signature::sign(SignatureScheme::Agix, secret, &id, seconds, body),
-            );
+    for secret in secrets {
+        for scheme in [SignatureScheme::Agix, SignatureScheme::Standard] {
+            for (name, value) in signature::sign(scheme, secret, id, seconds, body) {
+                match name {
+                    signature::STANDARD => codes.push(value),
+                    _ if headers.contains_key(name) => {}
+                    _ => add(&mut headers, name, &value),
+                }
+            }
         }
-        let signed = signature::sign(SignatureScheme::Standard, secret, &id, seconds, body);
-        let code = signed.iter().find(|(name, _)| *name == signature::STANDARD);
-        codes.extend(code.map(|(_, code)| code.clone()));
-        add(&mut headers, signed);
     }
-    add(&mut headers, vec![(signature::STANDARD, codes.join(" "))]);
+    if !codes.is_empty() {
+        add(&mut headers, signature::STANDARD, &codes.join(" "));
+    }
     headers
 }
 
-fn add(headers: &mut HeaderMap, signed: Vec<(&'static str, String)>) {
-    for (name, value) in signed {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+fn add(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use agix_core::webhook::signature::Delivery;
+
+    use super::*;
+
+    const BODY: &[u8] = b"{}";
+    const SECONDS: i64 = 1_700_000_000;
+
+    fn is_good(headers: &HeaderMap, scheme: SignatureScheme, secret: &str) -> bool {
+        let header = |name: &str| headers.get(name)?.to_str().ok();
+        let delivery = Delivery {
+            header: &header,
+            body: BODY,
+            now: Wall::from_millis(SECONDS * 1_000),
+        };
+        delivery
+            .verify(scheme, &[secret], Duration::from_secs(1))
+            .is_ok()
+    }
+
+    #[test]
+    fn a_callback_is_good_for_whoever_knows_a_live_secret() {
+        let headers = signed(["new", "old"].into_iter(), "exec_1", SECONDS, BODY);
+        assert!(is_good(&headers, SignatureScheme::Agix, "new"));
+        assert!(!is_good(&headers, SignatureScheme::Agix, "old"));
+        assert!(is_good(&headers, SignatureScheme::Standard, "new"));
+        assert!(is_good(&headers, SignatureScheme::Standard, "old"));
+        assert!(!is_good(&headers, SignatureScheme::Standard, "another"));
+    }
+
+    #[test]
+    fn without_a_secret_nothing_pretends_to_be_signed() {
+        let headers = signed(std::iter::empty(), "exec_1", SECONDS, BODY);
+        assert_eq!(headers["webhook-id"], "exec_1");
+        assert!(!headers.contains_key(signature::AGIX));
+        assert!(!headers.contains_key(signature::STANDARD));
     }
 }
