@@ -162,7 +162,6 @@ async fn the_books_agree(bed: &TestBed) {
         let (spent, estimated) = (nanos("spent_nano_usd"), nanos("estimated_nano_usd"));
         // Rights of a proxy that died before it noted anything of them stay unsettled.
         let unsettled = nanos("unsettled_nano_usd") + nanos("escrow_nano_usd");
-        println!("book {book} spent {spent} estimated {estimated} unsettled {unsettled}");
         // What nobody saw the end of is booked at its worst case and marked.
         let agree = book <= spent + unsettled && spent <= book + estimated;
         agree.then_some(())
