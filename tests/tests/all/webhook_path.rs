@@ -241,6 +241,36 @@ async fn a_receiver_that_fails_is_called_again_under_the_same_id() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_is_delivered_under_its_id_when_it_is_replayed() {
+    let receiver = CallbackReceiver::start();
+    receiver.answer(&[410]);
+    let bed = bed_with(&receiver).await;
+    let (_, accepted) = post(&signed(&bed, "x"), "/v1/webhooks/summarize-report", "x").await;
+    let id = accepted["execution_id"].as_str().unwrap().to_owned();
+    let is = async |status: &str| {
+        until("it has come to its end", PATIENCE, async || {
+            let list = ["webhook", "history", "--status", status];
+            let history = bed.agixctl.json(&list).await;
+            (history["executions"][0]["id"] == id.as_str()).then_some(())
+        })
+        .await;
+    };
+    is("dead").await;
+    assert!(
+        bed.agixctl
+            .ok(&["webhook", "replay", &id])
+            .await
+            .contains(&id)
+    );
+    is("success").await;
+    let posts = receiver.wait_for(2).await;
+    assert_eq!(posts[0].body, posts[1].body);
+    assert_eq!(posts[1].header("webhook-id"), id);
+    // The model was not asked again.
+    assert_eq!(bed.mock.log().len(), 1);
+}
+
+#[tokio::test]
 async fn a_model_that_refuses_is_told_of_as_well() {
     let receiver = CallbackReceiver::start();
     let bed = bed_with(&receiver).await;
