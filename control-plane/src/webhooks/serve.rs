@@ -343,14 +343,15 @@ impl<S: Store> Shift<S> {
     }
 
     fn take_rules(&mut self) {
+        self.policy.mark_unchanged();
         let policy = self.current_policy();
         let rules = policy.map_or_else(BTreeMap::new, |policy| rules_of(&policy));
         let now = moment(self.clock);
         self.queue.handle(Input::Rules(rules), now);
     }
 
-    fn current_policy(&mut self) -> Option<Arc<Policy>> {
-        let current = self.policy.borrow_and_update();
+    fn current_policy(&self) -> Option<Arc<Policy>> {
+        let current = self.policy.borrow();
         current.as_ref().map(|current| Arc::clone(current.policy()))
     }
 
@@ -359,7 +360,6 @@ impl<S: Store> Shift<S> {
         let Some(policy) = self.current_policy() else {
             return;
         };
-        self.take_rules();
         let now = moment(self.clock);
         match alerts::find(&self.owned.store, &policy).await {
             Ok(found) => {

@@ -129,11 +129,6 @@ impl ExecutionId {
         Self((millis << RANDOM_BITS) | (random & RANDOM))
     }
 
-    /// The first id of those made at `at` or later.
-    pub fn first_at(at: Wall) -> Self {
-        Self::new(at, 0)
-    }
-
     /// The id with these bits.
     pub const fn from_bits(bits: u128) -> Self {
         Self(bits)

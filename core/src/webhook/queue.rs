@@ -25,7 +25,9 @@ use super::execution::{DeliveryKey, Execution, ExecutionId, Origin, State, Worke
 use super::outcome::{Payload, RunResult};
 use super::work::{FromQueue, StepOutcome, ToQueue};
 use crate::id::{ProxyId, WebhookName};
-use crate::limits::{WEBHOOK_ATTEMPTS, WEBHOOK_OPEN, WEBHOOK_OPEN_BYTES, WEBHOOK_RETRIES};
+use crate::limits::{
+    WEBHOOK_ATTEMPTS, WEBHOOK_OPEN, WEBHOOK_OPEN_BYTES, WEBHOOK_RETRIES, WEBHOOK_RETRY_LONGEST,
+};
 use crate::time::{Mono, Wall};
 use workers::Seat;
 
@@ -474,7 +476,7 @@ impl Queue {
             self.expect(&claim, execution.id, now);
         } else if !execution.state.is_final() {
             // A clock that was set back must not make what is due wait for longer.
-            let longest = later(now.wall, longest_pause());
+            let longest = later(now.wall, WEBHOOK_RETRY_LONGEST);
             execution.due = Some(execution.due.unwrap_or(now.wall).min(longest));
         }
         let is_open = !execution.state.is_final();
@@ -535,11 +537,6 @@ fn size(payload: Option<&Payload>, result: Option<&RunResult>) -> usize {
     ]
     .into_iter()
     .fold(0, usize::saturating_add)
-}
-
-/// The longest pause that anything plans.
-fn longest_pause() -> Duration {
-    crate::limits::WEBHOOK_RETRY_LONGEST
 }
 
 fn later(wall: Wall, span: Duration) -> Wall {

@@ -13,9 +13,33 @@ use crate::limits::{
 use crate::webhook::execution::{Execution, ExecutionId, State, Summary, Try, Worker};
 use crate::webhook::outcome::{CallbackOutcome, CallbackResult, Failure, RunResult};
 
+/// When a step is tried again.
+#[derive(Debug, Clone, Copy)]
+enum Again {
+    /// Nobody has failed but the proxy that had it in hand.
+    AtOnce,
+    /// After the planned pause, or the one that was asked for if that is longer.
+    AfterPause(Option<Duration>),
+}
+
 impl Queue {
     /// A model call is over.
     pub(super) fn ran(&mut self, id: ExecutionId, by: &Worker, result: RunResult, now: Moment) {
+        let wanted = match &result.outcome {
+            Ok(_) => None,
+            Err(failure) => failure.retry_after,
+        };
+        self.attempted(id, by, result, Again::AfterPause(wanted), now);
+    }
+
+    fn attempted(
+        &mut self,
+        id: ExecutionId,
+        by: &Worker,
+        result: RunResult,
+        again: Again,
+        now: Moment,
+    ) {
         let outcome = match &result.outcome {
             Ok(answer) => format!("answered by {}", answer.model),
             Err(failure) => format!("{}: {}", failure.kind, failure.message),
@@ -34,7 +58,7 @@ impl Queue {
         {
             execution.state = State::Pending;
             let doublings = execution.runs.saturating_sub(1);
-            let pause = run_pause(doublings, failure.retry_after, random);
+            let pause = run_pause(doublings, again, random);
             self.put_off(id, pause, now);
             return;
         }
@@ -65,9 +89,11 @@ impl Queue {
                 self.finish(id, State::Dead, now);
             }
             CallbackOutcome::Answered { retry_after, .. } => {
-                self.call_back_later(id, *retry_after, now);
+                self.call_back_later(id, Again::AfterPause(*retry_after), now);
             }
-            CallbackOutcome::Failed(_) => self.call_back_later(id, None, now),
+            CallbackOutcome::Failed(_) => {
+                self.call_back_later(id, Again::AfterPause(None), now);
+            }
         }
     }
 
@@ -99,7 +125,7 @@ impl Queue {
                 kind: "lost".to_owned(),
                 message: format!("the proxy {} was lost while it worked on this", by.proxy),
                 retryable: true,
-                retry_after: Some(Duration::ZERO),
+                retry_after: None,
             };
             let result = RunResult {
                 outcome: Err(failure),
@@ -107,11 +133,11 @@ impl Queue {
                 prompt: None,
                 calls: Vec::new(),
             };
-            self.ran(id, by, result, now);
+            self.attempted(id, by, result, Again::AtOnce, now);
         } else {
             let outcome = "the proxy was lost".to_owned();
             self.note(id, by, (true, outcome, Duration::ZERO), now);
-            self.call_back_later(id, Some(Duration::ZERO), now);
+            self.call_back_later(id, Again::AtOnce, now);
         }
     }
 
@@ -153,7 +179,7 @@ impl Queue {
     }
 
     /// Plans the next post; after the last one the execution is dead.
-    fn call_back_later(&mut self, id: ExecutionId, wanted: Option<Duration>, now: Moment) {
+    fn call_back_later(&mut self, id: ExecutionId, again: Again, now: Moment) {
         let random = self.draw(id);
         let Some(slot) = self.slots.get(&id) else {
             return;
@@ -167,10 +193,9 @@ impl Queue {
         // Up to a quarter more, so that many do not come at once.
         let quarter = planned.checked_div(4).unwrap_or_default();
         let planned = planned.saturating_add(full_jitter(quarter, quarter, 0, random));
-        let pause = match wanted {
-            Some(Duration::ZERO) => Duration::ZERO,
-            Some(wanted) => wanted.max(planned),
-            None => planned,
+        let pause = match again {
+            Again::AtOnce => Duration::ZERO,
+            Again::AfterPause(wanted) => planned.max(wanted.unwrap_or_default()),
         };
         self.put_off(id, pause.min(WEBHOOK_RETRY_LONGEST), now);
     }
@@ -245,10 +270,10 @@ const fn mixed(mut bits: u64) -> u64 {
     bits ^ (bits >> 31)
 }
 
-fn run_pause(doublings: u32, wanted: Option<Duration>, random: u64) -> Duration {
-    match wanted {
-        Some(Duration::ZERO) => Duration::ZERO,
-        wanted => {
+fn run_pause(doublings: u32, again: Again, random: u64) -> Duration {
+    match again {
+        Again::AtOnce => Duration::ZERO,
+        Again::AfterPause(wanted) => {
             let longest = WEBHOOK_RUN_PAUSE_LONGEST;
             let jittered = full_jitter(WEBHOOK_RUN_PAUSE, longest, doublings, random);
             jittered.max(wanted.unwrap_or_default()).min(longest)

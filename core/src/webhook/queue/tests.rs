@@ -375,6 +375,36 @@ fn a_receiver_that_names_a_pause_is_left_alone_for_so_long() {
 }
 
 #[test]
+fn a_pause_of_nothing_does_not_undercut_the_schedule() {
+    let mut bench = Bench::new();
+    bench.hello(1, worker("a", 1), &[]);
+    let run = only_step(&bench.receive(1));
+    let hasty = Failure {
+        kind: "upstream".to_owned(),
+        message: "busy".to_owned(),
+        retryable: true,
+        retry_after: Some(Duration::ZERO),
+    };
+    let result = RunResult {
+        outcome: Err(hasty),
+        ..answered()
+    };
+    let drained = bench.done(1, run.claim, StepOutcome::Ran(result));
+    assert!(steps(&drained).is_empty());
+    let run = only_step(&bench.pass_alive(1, 10 * S));
+    let drained = bench.done(1, run.claim, StepOutcome::Ran(answered()));
+    let hasty = post(CallbackOutcome::Answered {
+        status: 503,
+        retry_after: Some(Duration::ZERO),
+    });
+    let drained = bench.done(1, only_step(&drained).claim, hasty);
+    assert!(steps(&drained).is_empty());
+    for _ in 0..4 {
+        assert!(steps(&bench.pass_alive(1, S)).is_empty());
+    }
+}
+
+#[test]
 fn what_a_silent_proxy_had_in_hand_goes_to_another_and_its_late_outcome_is_not_wanted() {
     let mut bench = Bench::new();
     bench.hello(1, worker("a", 1), &[]);
