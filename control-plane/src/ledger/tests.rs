@@ -15,7 +15,7 @@ use agix_core::quota::{
     AgentReport, Day, FromLedger, Hello, MoneyReport, PoolReport, PurseReport, Report, SessionId,
     ToLedger, UsageReport, Use,
 };
-use agix_core::time::{Mono, Wall};
+use agix_core::time::Mono;
 use agix_core::units::{MoneyLimit, NanoUsd, RequestLimit};
 use agix_core::usage::UsageTotals;
 use futures_util::StreamExt as _;
@@ -27,7 +27,7 @@ use super::load::Loaded;
 use super::*;
 use crate::clock::Clock;
 use crate::owned::{Listener, Speaker, StreamEnd};
-use crate::repository::{Intent, Proposal, Repository};
+use crate::repository::Repository;
 use crate::store::keyspace::Key;
 use crate::store::{Memory, Store};
 
@@ -45,20 +45,7 @@ struct Plane {
 impl Plane {
     /// Over `store`; a snapshot is written after `log_bound` bytes.
     async fn start<S: Store>(store: S, name: &str, log_bound: u64) -> Self {
-        let repository = Repository::open(Memory::default()).await.unwrap();
-        let intent = Intent {
-            author: "ann".to_owned(),
-            message: String::new(),
-            time: Wall::from_millis(1),
-            expected: None,
-            dry_run: false,
-        };
-        let proposal = Proposal {
-            policy: Arc::new(policy()),
-            sources: Vec::new(),
-            intent,
-        };
-        repository.apply(proposal).await.unwrap();
+        let repository = Repository::of(policy()).await;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let (driver, desk) = LedgerDriver::new(
             store,

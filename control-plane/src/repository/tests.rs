@@ -459,3 +459,12 @@ async fn a_damaged_chunk_is_an_error_that_says_so() {
         }
     ));
 }
+
+impl Repository<Memory> {
+    /// A repository whose current policy is this one.
+    pub(crate) async fn of(policy: Policy) -> Self {
+        let repository = Self::open(Memory::default()).await.unwrap();
+        apply(&repository, policy).await;
+        repository
+    }
+}

@@ -1,6 +1,5 @@
 //! Tests of the driver: what is stored outlives its owners, over stores that fail.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use agix_core::id::{AgentName, ModelName, ProxyId, WebhookName};
@@ -29,7 +28,7 @@ use super::owner::WebhookDriver;
 use crate::clock::Clock;
 use crate::ledger::SHARD;
 use crate::owned::{Listener, Speaker};
-use crate::repository::{Intent, Proposal, Repository};
+use crate::repository::Repository;
 use crate::store::flaky::{Fault, Flaky};
 use crate::store::keyspace::Key;
 use crate::store::{Memory, Store, Txn};
@@ -46,20 +45,7 @@ struct Plane<S> {
 
 impl<S: Store> Plane<S> {
     async fn start(store: S) -> Self {
-        let repository = Repository::open(Memory::default()).await.unwrap();
-        let intent = Intent {
-            author: "ann".to_owned(),
-            message: String::new(),
-            time: Wall::from_millis(1),
-            expected: None,
-            dry_run: false,
-        };
-        let proposal = Proposal {
-            policy: Arc::new(policy()),
-            sources: Vec::new(),
-            intent,
-        };
-        repository.apply(proposal).await.unwrap();
+        let repository = Repository::of(policy()).await;
         let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
         let policy = repository.subscribe();
         let (driver, desk) =
