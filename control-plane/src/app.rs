@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use agix_core::limits::{
-    CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, GRPC_HEADER_BYTES,
-    GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
+    CONTROL_CONNECTIONS, CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME,
+    GRPC_HEADER_BYTES, GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
     WEBHOOK_MESSAGE_BYTES,
 };
 use agix_proto::v1::fleet_server::FleetServer;
@@ -27,6 +27,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::Fleet;
 use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync, WebhookAdmin, Webhooks};
 use crate::housekeeping;
@@ -41,6 +42,8 @@ use crate::webhooks::{WebhookDesk, WebhookDriver};
 pub struct Running {
     /// Where the services listen; the port is the real one even if 0 was asked for.
     pub address: SocketAddr,
+    /// Where the web console listens, if there is one.
+    pub console: Option<SocketAddr>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     store: AnyStore,
@@ -63,6 +66,9 @@ pub enum StartError {
     /// The current policy cannot be read.
     #[error("the current policy cannot be read")]
     Policy(#[source] LoadError),
+    /// The web console cannot be made.
+    #[error(transparent)]
+    Console(#[from] BrokenTemplates),
     /// The compiled descriptors of the protocol cannot be served.
     #[error("the reflection service cannot be set up")]
     Reflection(#[source] tonic_reflection::server::Error),
@@ -84,14 +90,11 @@ struct Parts {
 ///
 /// It stops when `shutdown` is cancelled; [`Running::stopped`] waits for the end.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
-    let listen_error = |source| StartError::Listen {
-        address: config.listen,
-        source,
+    let (listener, address) = bind(config.listen).await?;
+    let http = match config.http {
+        Some(http) => Some(bind(http).await?),
+        None => None,
     };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(listen_error)?;
-    let address = listener.local_addr().map_err(listen_error)?;
     let store = AnyStore::open(&config.store).await?;
     let repository = Repository::open(store.clone())
         .await
@@ -136,6 +139,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         repository,
         shutdown.clone(),
     ));
+    let console = open_console(http, &routes, clock, (&tasks, &shutdown))?;
     tasks.spawn(serve(listener, routes, shutdown.clone()));
     tasks.spawn({
         let shutdown = shutdown.clone();
@@ -148,10 +152,39 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     info!(%address, store = %config.store, revision, "the control plane is up");
     Ok(Running {
         address,
+        console,
         shutdown,
         tasks,
         store,
     })
+}
+
+/// Serves the web console, if there is to be one, over the services of `routes`. Says where.
+fn open_console(
+    port: Option<(TcpListener, SocketAddr)>,
+    routes: &Routes,
+    clock: Clock,
+    (tasks, shutdown): (&TaskTracker, &CancellationToken),
+) -> Result<Option<SocketAddr>, BrokenTemplates> {
+    let Some((listener, address)) = port else {
+        return Ok(None);
+    };
+    let router = Console::new(routes.clone(), clock, address)?.router();
+    tasks.spawn(console::serve(
+        listener,
+        router,
+        tasks.clone(),
+        shutdown.clone(),
+    ));
+    info!(%address, "the web console is up");
+    Ok(Some(address))
+}
+
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let error = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(error)?;
+    let bound = listener.local_addr().map_err(error)?;
+    Ok((listener, bound))
 }
 
 impl Parts {
@@ -234,7 +267,10 @@ async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToke
         .http2_max_header_list_size(GRPC_HEADER_BYTES)
         .max_concurrent_streams(GRPC_STREAMS)
         .add_routes(routes)
-        .serve_with_incoming_shutdown(connections(listener), shutdown.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(
+            connections(listener, CONTROL_CONNECTIONS),
+            shutdown.clone().cancelled_owned(),
+        );
     if let Err(error) = server.await {
         let error: &dyn Error = &error;
         error!(error, "the gRPC server failed; the control plane stops");

@@ -29,6 +29,15 @@ pub(crate) struct Args {
     )]
     listen: SocketAddr,
 
+    /// Where the web console listens, for example 127.0.0.1:7071
+    #[arg(
+        long,
+        help = "Where the web console listens, for example 127.0.0.1:7071 [default: no console]",
+        env = "AGIX_HTTP",
+        value_name = "ADDRESS"
+    )]
+    http: Option<SocketAddr>,
+
     /// Where policy, history and ledger are kept: `embedded:DIR`, `etcd:URL,URL[/PREFIX]` or
     /// `memory`
     #[arg(long, env = "AGIX_STORE", value_name = "STORE")]
@@ -114,8 +123,13 @@ pub(crate) enum Unusable {
 impl Args {
     /// The settings, unless they open the control plane to the network unasked.
     pub(crate) fn config(self) -> Result<Config, Unusable> {
-        if !self.listen.ip().is_loopback() && !self.insecure {
-            return Err(Unusable::OpenToNetwork(self.listen));
+        let open = |address: &SocketAddr| !address.ip().is_loopback() && !self.insecure;
+        if let Some(address) = [Some(self.listen), self.http]
+            .into_iter()
+            .flatten()
+            .find(open)
+        {
+            return Err(Unusable::OpenToNetwork(address));
         }
         let access = EtcdAccess {
             user: self.etcd_user.as_deref().map(user).transpose()?,
@@ -130,6 +144,7 @@ impl Args {
         }
         Ok(Config {
             listen: self.listen,
+            http: self.http,
             store,
         })
     }

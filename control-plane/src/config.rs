@@ -12,6 +12,9 @@ use crate::store::{EtcdAddress, InvalidEtcdAddress};
 pub struct Config {
     /// Where the gRPC services listen. Port 0 takes a free port; see [`crate::Running::address`].
     pub listen: SocketAddr,
+    /// Where the web console listens; none: there is none. Port 0 takes a free port; see
+    /// [`crate::Running::console`].
+    pub http: Option<SocketAddr>,
     /// Where policy and history are kept.
     pub store: StoreSpec,
 }

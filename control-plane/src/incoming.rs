@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use agix_core::limits::{CONTROL_ACCEPT_PAUSE, CONTROL_CONNECTIONS};
+use agix_core::limits::CONTROL_ACCEPT_PAUSE;
 use futures_util::Stream;
 use futures_util::stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -24,9 +24,12 @@ pub(crate) struct Connection {
     _place: OwnedSemaphorePermit,
 }
 
-/// The connections of `listener`, as tonic wants them.
-pub(crate) fn connections(listener: TcpListener) -> impl Stream<Item = io::Result<Connection>> {
-    let places = Arc::new(Semaphore::new(CONTROL_CONNECTIONS));
+/// The connections of `listener`, at most so many at once, as tonic wants them.
+pub(crate) fn connections(
+    listener: TcpListener,
+    most: usize,
+) -> impl Stream<Item = io::Result<Connection>> {
+    let places = Arc::new(Semaphore::new(most));
     stream::unfold((listener, places), |(listener, places)| async move {
         // The semaphore is never closed: without a place there is nothing more to accept.
         let place = Arc::clone(&places).acquire_owned().await.ok()?;

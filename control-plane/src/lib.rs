@@ -9,6 +9,7 @@
 //! | [`repository`] | the revisions of the policy, in a store |
 //! | [`ledger`] | the log of rights and money, in a store |
 //! | [`fleet`] | the proxies, from what their streams say |
+//! | `console` | the web console: pages made from what the services answer |
 //! | `grpc` | the services: administration, policy streams, the fleet |
 //!
 //! Rules of this crate:
@@ -24,6 +25,7 @@ pub mod ledger;
 pub mod repository;
 pub mod store;
 
+mod console;
 mod grpc;
 mod housekeeping;
 mod incoming;

@@ -170,6 +170,26 @@ pub const CONTROL_CONNECTIONS: usize = 8_192;
 pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time open calls of a control plane get to end after it was told to stop.
 pub const CONTROL_DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Connections of browsers a console holds open.
+pub const CONSOLE_CONNECTIONS: usize = 256;
+/// Time a browser has for the head of a request, and a connection may rest.
+pub const CONSOLE_HEAD_TIME: Duration = Duration::from_secs(30);
+/// Largest head of a browser's request, in bytes.
+pub const CONSOLE_HEAD_BYTES: usize = 32 * 1024;
+/// Largest form a browser sends, in bytes.
+pub const CONSOLE_FORM_BYTES: usize = 16 * 1024;
+/// Time of a page, the reading of its form included.
+pub const CONSOLE_PAGE_TIME: Duration = Duration::from_secs(20);
+/// Browsers that are signed in at once; beyond that who signed in first is signed out.
+pub const CONSOLE_SESSIONS: usize = 1_024;
+/// How long a browser stays signed in.
+pub const CONSOLE_SESSION_TIME: Duration = Duration::from_hours(12);
+/// Longest token a browser signs in with, in bytes.
+pub const CONSOLE_TOKEN_BYTES: usize = 512;
+/// Rows of a list on a page of the console.
+pub const CONSOLE_ROWS: u32 = 200;
+/// Bytes of a document or payload that a page shows.
+pub const CONSOLE_TEXT_BYTES: usize = 256 * 1024;
 /// Streams of one gRPC connection.
 pub const GRPC_STREAMS: u32 = 128;
 /// Largest head of a gRPC request, in bytes.

@@ -54,6 +54,17 @@ pub(crate) struct DevArgs {
     )]
     control: SocketAddr,
 
+    /// Where the web console listens
+    #[arg(
+        long,
+        env = "AGIX_HTTP",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:7071",
+        value_parser = loopback,
+        hide_env_values = true
+    )]
+    http: SocketAddr,
+
     /// Where the proxy shows its health and metrics
     #[arg(
         long,

@@ -20,7 +20,7 @@ struct Dev {
 
 impl Dev {
     fn start(args: &[&str], keys: &[(&str, &str)]) -> Self {
-        let ports = ["--listen", "--control", "--admin"].map(|flag| [flag, "127.0.0.1:0"]);
+        let ports = PORTS.map(|flag| [flag, "127.0.0.1:0"]);
         let line = ["dev"].into_iter().chain(ports.into_iter().flatten());
         let mut command = command(line.chain(args.iter().copied()));
         command.envs(keys.iter().copied());
@@ -107,6 +107,9 @@ fn ask(address: &str, model: &str) -> String {
     stream.read_to_string(&mut answer).unwrap();
     answer
 }
+
+/// The flags of the ports that dev opens.
+const PORTS: [&str; 4] = ["--listen", "--control", "--http", "--admin"];
 
 #[test]
 fn a_newcomer_sees_failover_with_the_second_request() {
@@ -203,9 +206,9 @@ fn an_address_in_use_names_its_flag() {
     let data = Files::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
-    for flag in ["--listen", "--control", "--admin"] {
+    for flag in PORTS {
         let mut line = vec!["dev", "--data-dir", data.path().to_str().unwrap()];
-        for part in ["--listen", "--control", "--admin"] {
+        for part in PORTS {
             line.extend([part, if part == flag { &taken } else { "127.0.0.1:0" }]);
         }
         agixctl(line)
@@ -232,7 +235,7 @@ fn data_that_another_dev_uses_is_left_alone() {
     first.line("Finished requests");
     let mut line = vec!["dev"];
     line.extend(args);
-    for flag in ["--listen", "--control", "--admin"] {
+    for flag in PORTS {
         line.extend([flag, "127.0.0.1:0"]);
     }
     agixctl(line).exits(1).complains("--data-dir");

@@ -125,6 +125,7 @@ impl Fleet {
         let shutdown = CancellationToken::new();
         let config = agix_control_plane::Config {
             listen: ([127, 0, 0, 1], 0).into(),
+            http: None,
             store: StoreSpec::Memory,
         };
         let start = agix_control_plane::start(config, shutdown.clone());

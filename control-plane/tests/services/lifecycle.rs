@@ -48,6 +48,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
     let _first = Plane::on_disk(directory.path()).await;
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
+        http: None,
         store: StoreSpec::Embedded(directory.path().to_owned()),
     };
     let refused = start(config, CancellationToken::new()).await.unwrap_err();
@@ -66,6 +67,7 @@ async fn an_address_in_use_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let config = Config {
         listen: listener.local_addr().unwrap(),
+        http: None,
         store: StoreSpec::Memory,
     };
     let address = config.listen.to_string();

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod console;
 mod large;
 mod lifecycle;
 mod plane;

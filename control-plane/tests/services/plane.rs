@@ -47,6 +47,7 @@ impl Plane {
         let shutdown = CancellationToken::new();
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
+            http: None,
             store,
         };
         let running = start(config, shutdown.clone()).await.unwrap();

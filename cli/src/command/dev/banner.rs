@@ -36,12 +36,16 @@ fn text(started: &Started, origin: &Origin, revision: u64, model: &str) -> Strin
         format!(" --endpoint http://{control}")
     };
     let listen = started.listen;
+    let console = started.console.map_or_else(String::new, |console| {
+        format!(" console        http://{console}/\n")
+    });
     format!(
         "\n\
          agix {version} is up, on this machine only\n\
          \n\
          \x20 agents         http://{listen}/v1\n\
          \x20 control plane  http://{control}  (agixctl{endpoint} status)\n\
+         \x20{console}\
          \x20 admin          http://{admin}  (/readyz, /metrics)\n\
          \x20 data           {data}\n\
          \x20 policy         {policy}\n\

@@ -35,6 +35,7 @@ pub(super) struct Started {
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
     pub(super) control: SocketAddr,
+    pub(super) console: Option<SocketAddr>,
     pub(super) data_dir: PathBuf,
     control_plane: agix_control_plane::Running,
     stop_control_plane: CancellationToken,
@@ -65,6 +66,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
     let data_dir = data_dir(args.data_dir.as_deref()).await?;
     let config = ControlConfig {
         listen: args.control,
+        http: Some(args.http),
         store: StoreSpec::Embedded(data_dir.join("store")),
     };
     let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
@@ -92,6 +94,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         listen: proxy.listen,
         admin: proxy.admin,
         control,
+        console: control_plane.console,
         data_dir,
         control_plane,
         stop_control_plane,
@@ -152,8 +155,13 @@ async fn data_dir(asked: Option<&Path>) -> Result<PathBuf, Failure> {
 
 /// The control plane could not start: says what helps.
 fn explain_control(error: ControlError, args: &DevArgs) -> Failure {
-    if matches!(error, ControlError::Listen { .. }) {
-        return cannot_listen(error, "--control", args.control);
+    if let ControlError::Listen { address, .. } = error {
+        let flag = if address == args.http && address != args.control {
+            "--http"
+        } else {
+            "--control"
+        };
+        return cannot_listen(error, flag, address);
     }
     Failure::new(Exit::Failed, error)
         .help("is another `agixctl dev` running on this data? else choose another --data-dir")
