@@ -13,12 +13,17 @@
 //!   that was refused.
 //! - Nothing begins after the deadline, and no wait outlives it.
 //!
-//! [`Breaker`] is what is remembered of a target from one request to the next.
+//! [`Breaker`] is what is remembered of a target from one request to the next, [`RetryBudget`] what is
+//! remembered of all requests of a proxy.
 
 mod breaker;
 mod failure;
+mod retry_budget;
 mod run;
+mod tally;
 
 pub use breaker::Breaker;
 pub use failure::{Failure, Refusal};
+pub use retry_budget::RetryBudget;
 pub use run::{Run, Step, Stop, Target};
+pub use tally::Tally;

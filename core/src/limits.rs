@@ -392,8 +392,16 @@ pub const UPSTREAM_ERROR_SHOWN: usize = 512;
 pub const STREAM_EVENT_BYTES: usize = 4 * 1024 * 1024;
 /// Largest stream of a provider, in bytes.
 pub const STREAM_BYTES: usize = 64 * 1024 * 1024;
-/// Parts of the window in which a target's failures are counted.
-pub const BREAKER_SLOTS: usize = 10;
+/// Parts of a window in which calls and failures are counted.
+pub const TALLY_SLOTS: usize = 10;
+/// Targets whose failures a proxy remembers.
+pub const BREAKERS: usize = 4_096;
+/// Longest time a target is left alone, whatever its provider asks for.
+pub const BREAKER_LONGEST: Duration = Duration::from_mins(5);
+/// Window in which further attempts that fail are held against the requests.
+pub const RETRY_BUDGET_WINDOW: Duration = Duration::from_secs(10);
+/// Most of the requests of that window, in percent, that a policy may allow for them.
+pub const RETRY_BUDGET_PERCENT: u32 = 1_000;
 /// Blocks of one streamed message that may be open at a time.
 pub const STREAM_OPEN_BLOCKS: usize = 64;
 /// Calls of tools in one answer that is translated.

@@ -29,7 +29,9 @@ use std::collections::BTreeMap;
 pub use agent::{Agent, Identity, KeyHash, ModelPattern};
 pub use changes::{changes, fields};
 pub use check::Problem;
-pub use failover::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
+pub use failover::{
+    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+};
 pub use limits::{Budget, Enforcement, OnOutage, RateLimits, TimeZoneName};
 pub use observe::{Audit, Tracing};
 pub use provider::{

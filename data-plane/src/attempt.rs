@@ -166,6 +166,10 @@ impl Exchange<'_> {
             let Some(target) = self.plan.targets.get(place) else {
                 return Err(course.stopped(Stop::Exhausted));
             };
+            if self.is_withheld(&course) {
+                course.skip(target, Skip::RetryBudget);
+                return Err(course.stopped(Stop::RetryBudget));
+            }
             if let Some(skip) = self.passed_over(place, target) {
                 course.skip(target, skip);
                 step = run.skipped(&self.plan.facts, clock.mono());
@@ -185,6 +189,9 @@ impl Exchange<'_> {
                     step = run.skipped(&self.plan.facts, clock.mono());
                     continue;
                 }
+            }
+            if course.last.is_none() {
+                self.worker.shared.retry_budget.request(clock.mono());
             }
             let outcome = self.once(target).await;
             let ended = clock.mono();
@@ -212,6 +219,9 @@ impl Exchange<'_> {
                     course.attempts.push(report);
                     let failure = self.failure(&fault, ended);
                     self.note_failure(target, failure, ended);
+                    if course.last.is_some() {
+                        self.worker.shared.retry_budget.failed(failure, ended);
+                    }
                     record.attempt_failed(failure, fault.billed.as_deref().copied());
                     step = run.failed(failure, &self.plan.facts, ended, clock::random());
                     course.last = Some(fault);
@@ -255,6 +265,20 @@ impl Exchange<'_> {
             Ok(Err(refused)) => Err(Some(NotAllowed { refused, needed })),
             Err(_elapsed) => Err(None),
         }
+    }
+
+    /// Whether the request may make no further attempt, since too many of others failed too.
+    fn is_withheld(&self, course: &Course) -> bool {
+        let shared = &self.worker.shared;
+        let settings = self.compiled.policy.failover.retry_budget;
+        // One that failed by its own fault says nothing of how providers are.
+        let failed = course.last.as_ref().map(|fault| fault.failure);
+        let withheld = failed.is_some_and(Failure::is_of_the_target)
+            && !shared.retry_budget.allows(settings, shared.clock.mono());
+        if withheld {
+            shared.metrics.retries_withheld.inc();
+        }
+        withheld
     }
 
     /// Why a target is not even tried.

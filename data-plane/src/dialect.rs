@@ -44,6 +44,16 @@ use agix_core::units::Tokens;
 use agix_core::usage::Usage;
 use bytes::Bytes;
 
+/// Parameters that say how a call is to be handled, and nothing of its answer.
+const HANDLING: [&str; 6] = [
+    "metadata",
+    "prompt_cache_key",
+    "service_tier",
+    "speed",
+    "store",
+    "user",
+];
+
 /// A protocol on the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -124,6 +134,15 @@ pub struct Encoded {
     pub body: Bytes,
     /// Parameters the target does not know and that were left out.
     pub dropped: Vec<&'static str>,
+}
+
+impl Encoded {
+    /// The parameters left out without which another answer may come. Those that only say who asks,
+    /// or how the call is to be handled, are none of them.
+    pub fn lost(&self) -> impl Iterator<Item = &'static str> {
+        let matters = |name: &&str| !HANDLING.contains(name);
+        self.dropped.iter().copied().filter(matters)
+    }
 }
 
 /// The target cannot serve what the request needs; the text is for `attempts[]`.

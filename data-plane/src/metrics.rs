@@ -94,6 +94,8 @@ pub(crate) struct Metrics {
     unpriced: Family<TargetLabel, Counter>,
     breaker_open: Family<TargetLabel, Gauge>,
     refusals: Family<Refusal, Counter>,
+    /// Requests that made no further attempt because too many of others failed.
+    pub(crate) retries_withheld: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) total: Counter,
     pub(crate) duration: Histogram,
@@ -149,6 +151,7 @@ impl Metrics {
             unpriced: Family::default(),
             breaker_open: Family::default(),
             refusals: Family::default(),
+            retries_withheld: Counter::default(),
             in_flight: Gauge::default(),
             total: Counter::default(),
             duration: Histogram::new(DURATION_BUCKETS),
@@ -173,6 +176,11 @@ impl Metrics {
             "breaker_open",
             "1 while a target fails too much and is left alone",
             self.breaker_open.clone(),
+        );
+        r.register(
+            "retries_withheld",
+            "Requests that made no further attempt because too many of others failed",
+            self.retries_withheld.clone(),
         );
     }
 

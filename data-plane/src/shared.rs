@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use agix_core::failover::RetryBudget;
 use agix_core::limits::REQUEST_BYTES_TOTAL;
 use agix_core::price::Catalogue;
 use agix_core::usage::UsageRecord;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     /// Absent without a control plane.
     pub(crate) queue: Option<webhook::Queue>,
     pub(crate) breakers: Breakers,
+    pub(crate) retry_budget: RetryBudget,
 }
 
 impl Shared {
@@ -70,6 +72,7 @@ impl Shared {
             bodies: BodyMemory::default(),
             queue: webhooks,
             breakers: Breakers::default(),
+            retry_budget: RetryBudget::default(),
         };
         (shared, news)
     }

@@ -6,23 +6,29 @@
 //! - Open, it lets nobody pass. Then a single call tries the target: if that is answered the breaker
 //!   closes, if it fails it stays open for twice as long, up to a bound.
 //! - A trial that never ends (its caller left) is followed by another one.
+//! - The pauses are short, since a trial is one call and a provider that is back should be used again
+//!   within seconds. They are longer where nobody but a person can help (a key, an account, a model
+//!   that is not there), and where the provider says so.
 //! - Only failures of the target count, not those of the request.
+//! - Calls that are answered while all is well need not be told of one by one: whoever carries the
+//!   machine counts them, and tells their number when one fails.
 
 use std::time::Duration;
 
 use super::failure::{Failure, Refusal};
-use crate::limits::{BREAKER_SLOTS, RETRY_AFTER_SAME_MODEL};
+use super::tally::Tally;
+use crate::limits::{BREAKER_LONGEST, RETRY_AFTER_SAME_MODEL};
 use crate::policy::BreakerSettings;
 use crate::time::Mono;
 
 /// What a target's calls have come to lately.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Breaker {
     state: State,
     failures_in_row: u32,
     /// Times it opened since it was last closed.
     openings: u32,
-    slots: [Slot; BREAKER_SLOTS],
+    failures: Tally,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,14 +44,6 @@ enum State {
     },
 }
 
-/// A part of the window.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    number: u64,
-    calls: u32,
-    failures: u32,
-}
-
 /// How much a failure says against its target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Weight {
@@ -53,6 +51,8 @@ enum Weight {
     None,
     /// It counts.
     One,
+    /// It counts, and does not pass by itself.
+    Lasting,
     /// It is to be left alone for this long.
     Alone(Duration),
 }
@@ -77,30 +77,43 @@ impl Breaker {
         !matches!(self.state, State::Closed)
     }
 
+    /// Whether nothing speaks against the target: an answer would change nothing.
+    pub const fn is_untroubled(&self) -> bool {
+        matches!(self.state, State::Closed) && self.failures_in_row == 0
+    }
+
     /// A call was answered.
-    pub fn answered(&mut self, settings: &BreakerSettings, now: Mono) {
+    pub fn answered(&mut self) {
         if self.is_open() {
             *self = Self::default();
         }
         self.failures_in_row = 0;
-        self.count(settings, now, 0);
     }
 
-    /// A call failed. True if that opened the breaker.
-    pub fn failed(&mut self, failure: Failure, settings: &BreakerSettings, now: Mono) -> bool {
-        let alone = match weight(failure) {
+    /// A call failed; `answered` were answered within the window. True if that opened the breaker.
+    pub fn failed(
+        &mut self,
+        failure: Failure,
+        answered: u32,
+        settings: &BreakerSettings,
+        now: Mono,
+    ) -> bool {
+        let (alone, longest) = match weight(failure) {
             Weight::None => {
                 // The target understood the request and said so: it lives.
                 if matches!(self.state, State::Trying { .. }) {
-                    self.answered(settings, now);
+                    self.answered();
                 }
                 return false;
             }
-            Weight::One => Duration::ZERO,
-            Weight::Alone(wait) => wait,
+            Weight::One => (Duration::ZERO, settings.max_open),
+            Weight::Lasting => (Duration::ZERO, settings.max_open.max(BREAKER_LONGEST)),
+            Weight::Alone(wait) => (wait, settings.max_open.max(wait).min(BREAKER_LONGEST)),
         };
         self.failures_in_row = self.failures_in_row.saturating_add(1);
-        let (calls, failures) = self.count(settings, now, 1);
+        self.failures.count(settings.window, now);
+        let failures = self.failures.within(settings.window, now);
+        let calls = answered.saturating_add(failures);
         let too_many = self.failures_in_row >= settings.consecutive_failures;
         let share = u64::from(failures).saturating_mul(100);
         let bound = u64::from(calls).saturating_mul(u64::from(settings.error_percent));
@@ -114,42 +127,18 @@ impl Breaker {
                 let wait = settings.open.saturating_mul(doubled).max(alone);
                 self.openings = self.openings.saturating_add(1);
                 self.state = State::Open {
-                    until: now.after(wait.min(settings.max_open)),
+                    until: now.after(wait.min(longest)),
                 };
                 true
             }
         }
     }
+}
 
-    /// Counts a call, and says how many there were in the window and how many of them failed.
-    fn count(&mut self, settings: &BreakerSettings, now: Mono, failures: u32) -> (u32, u32) {
-        let slots = u64::try_from(BREAKER_SLOTS).unwrap_or(u64::MAX);
-        let window = u64::try_from(settings.window.as_nanos()).unwrap_or(u64::MAX);
-        let length = window.checked_div(slots).unwrap_or(window).max(1);
-        let number = now.as_nanos().checked_div(length).unwrap_or(0);
-        let place = number.checked_rem(slots).unwrap_or(0);
-        let place = usize::try_from(place).unwrap_or(0);
-        if let Some(slot) = self.slots.get_mut(place) {
-            if slot.number != number {
-                *slot = Slot {
-                    number,
-                    ..Slot::default()
-                };
-            }
-            slot.calls = slot.calls.saturating_add(1);
-            slot.failures = slot.failures.saturating_add(failures);
-        }
-        let oldest = number.saturating_sub(slots.saturating_sub(1));
-        let within = |slot: &&Slot| slot.number >= oldest && slot.number <= number;
-        self.slots
-            .iter()
-            .filter(within)
-            .fold((0, 0), |(calls, failures): (u32, u32), slot| {
-                (
-                    calls.saturating_add(slot.calls),
-                    failures.saturating_add(slot.failures),
-                )
-            })
+impl Failure {
+    /// Whether the target is to blame, and not the request or its time.
+    pub fn is_of_the_target(self) -> bool {
+        weight(self) != Weight::None
     }
 }
 
@@ -174,7 +163,9 @@ fn weight(failure: Failure) -> Weight {
                 Some(wait) if wait > RETRY_AFTER_SAME_MODEL => Weight::Alone(wait),
                 _ => Weight::One,
             },
-            Refusal::QuotaExhausted | Refusal::Credentials | Refusal::ModelMissing => Weight::One,
+            Refusal::QuotaExhausted | Refusal::Credentials | Refusal::ModelMissing => {
+                Weight::Lasting
+            }
         },
     }
 }

@@ -41,6 +41,9 @@ pub enum Stop {
     RetriesUsed,
     /// The deadline has passed.
     Deadline,
+    /// Targets are left, but too many further attempts of other requests failed
+    /// ([`RetryBudget`](super::RetryBudget)).
+    RetryBudget,
 }
 
 /// The attempts of one request.

@@ -21,6 +21,10 @@ pub struct FailoverSettings {
     pub stream_rescue: StreamRescue,
     /// When a target is left alone for a while.
     pub breaker: BreakerSettings,
+    /// How many further attempts may fail too.
+    pub retry_budget: RetryBudgetSettings,
+    /// Whether a target may be asked that does not have all parameters of the request.
+    pub drop_unsupported: bool,
 }
 
 impl Default for FailoverSettings {
@@ -32,6 +36,8 @@ impl Default for FailoverSettings {
             timeouts: Timeouts::default(),
             stream_rescue: StreamRescue::default(),
             breaker: BreakerSettings::default(),
+            retry_budget: RetryBudgetSettings::default(),
+            drop_unsupported: false,
         }
     }
 }
@@ -96,8 +102,26 @@ impl Default for BreakerSettings {
             error_percent: 50,
             min_requests: 20,
             window: Duration::from_secs(30),
-            open: Duration::from_secs(10),
-            max_open: Duration::from_mins(5),
+            open: Duration::from_secs(1),
+            max_open: Duration::from_secs(4),
+        }
+    }
+}
+
+/// How many further attempts of a proxy may fail too, within ten seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryBudgetSettings {
+    /// So many percent of the requests...
+    pub percent: u32,
+    /// ...and so many more.
+    pub at_least: u32,
+}
+
+impl Default for RetryBudgetSettings {
+    fn default() -> Self {
+        Self {
+            percent: 20,
+            at_least: 10,
         }
     }
 }

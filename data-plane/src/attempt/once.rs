@@ -1,5 +1,6 @@
 //! One attempt at one target.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use agix_core::failover::Failure;
@@ -20,7 +21,7 @@ use crate::upstream::{self, Head, Headers, Simulated, UpstreamBody};
 #[derive(Debug)]
 pub(super) enum Unanswered {
     /// It cannot serve the request at all.
-    Ineligible(&'static str),
+    Ineligible(Cow<'static, str>),
     /// It failed.
     Fault(Fault),
 }
@@ -33,7 +34,7 @@ impl From<Fault> for Unanswered {
 
 impl From<Ineligible> for Unanswered {
     fn from(ineligible: Ineligible) -> Self {
-        Self::Ineligible(ineligible.0)
+        Self::Ineligible(Cow::Borrowed(ineligible.0))
     }
 }
 
@@ -81,12 +82,18 @@ impl Exchange<'_> {
         bounds: Bounds,
     ) -> Result<(Head, Vec<&'static str>), Unanswered> {
         let (endpoint, encoded) = self.encode(target)?;
+        let lost: Vec<_> = encoded.lost().collect();
+        if !lost.is_empty() && !self.compiled.policy.failover.drop_unsupported {
+            let lost = lost.join("`, `");
+            let reason = format!("it has no `{lost}`, and `failover.drop_unsupported` is not set");
+            return Err(Unanswered::Ineligible(reason.into()));
+        }
         let stream = matches!(self.ask, Ask::Chat(chat) if chat.stream());
         let url = target
             .provider
             .url(endpoint, &target.upstream_model, stream);
         let Some(url) = url else {
-            return Err(Unanswered::Ineligible("its provider has no such endpoint"));
+            return Err(Ineligible("its provider has no such endpoint").into());
         };
         let connect = self.compiled.policy.failover.timeouts.connect;
         let client = self.worker.clients.get(connect).map_err(|error| {
@@ -144,7 +151,7 @@ impl Exchange<'_> {
                 dialect::simulate(chat, simulation, outcome, model, &self.answer_ids())
             }
             Ask::Embeddings(ask) => dialect::simulate_embeddings(ask, simulation, outcome, model),
-            Ask::Tokens(_) => return Err(Unanswered::Ineligible("it counts no tokens")),
+            Ask::Tokens(_) => return Err(Ineligible("it counts no tokens").into()),
         };
         let head = |status: u16, body| Head {
             status: http::StatusCode::from_u16(status).unwrap_or(http::StatusCode::BAD_GATEWAY),

@@ -1,5 +1,6 @@
 //! What is said of an attempt that gave no answer.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use agix_core::failover::{Failure, Refusal};
@@ -53,14 +54,16 @@ pub(crate) struct AttemptReport {
 }
 
 /// Why a target is not even tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Skip {
     /// The request needs what the target cannot do.
-    Request(&'static str),
+    Request(Cow<'static, str>),
     /// The policy or the proxy's environment keeps the target out.
     Configuration(&'static str),
     /// It failed too much lately.
     LeftAlone,
+    /// Too many further attempts failed lately.
+    RetryBudget,
     /// No money could be set aside for it.
     Budget(&'static str),
 }
@@ -168,16 +171,24 @@ impl NotAllowed {
 impl AttemptReport {
     pub(crate) fn skipped(target: &Target, skip: Skip) -> Self {
         let (reason, configuration) = match skip {
-            Skip::Request(reason) | Skip::Budget(reason) => (reason, false),
+            Skip::Request(reason) => (reason, false),
+            Skip::Budget(reason) => (Cow::Borrowed(reason), false),
             // No fault of the request either.
-            Skip::LeftAlone => ("it failed too much lately and is left alone", true),
-            Skip::Configuration(reason) => (reason, true),
+            Skip::LeftAlone => (
+                Cow::Borrowed("it failed too much lately and is left alone"),
+                true,
+            ),
+            Skip::RetryBudget => (
+                Cow::Borrowed("too many further attempts failed lately"),
+                false,
+            ),
+            Skip::Configuration(reason) => (Cow::Borrowed(reason), true),
         };
         Self {
             model: target.model.to_string(),
             provider: target.provider.name.to_string(),
             outcome: "skipped",
-            reason: reason.to_owned(),
+            reason: reason.into_owned(),
             status: None,
             message: None,
             duration_ms: None,

@@ -409,6 +409,7 @@ impl Refusal {
         let why = match stop {
             Stop::Deadline => "The request's time is used up",
             Stop::RetriesUsed => "Every allowed attempt failed",
+            Stop::RetryBudget => "Too many further attempts failed lately to make another",
             Stop::Exhausted | Stop::CallerFault => "Every model of the chain failed",
         };
         let tried = attempts.iter().filter(|attempt| attempt.was_made()).count();

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use agix_core::id::ModelName;
 use agix_core::limits::CHAIN_TARGETS;
-use agix_core::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
+use agix_core::policy::{
+    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+};
 use agix_core::units::CostRatio;
 
 use super::error::{At, InvalidField, InvalidMessage};
@@ -25,6 +27,8 @@ impl From<&FailoverSettings> for v1::FailoverSettings {
             timeouts,
             stream_rescue,
             breaker,
+            retry_budget,
+            drop_unsupported,
         } = settings;
         Self {
             max_retries: *max_retries,
@@ -33,6 +37,8 @@ impl From<&FailoverSettings> for v1::FailoverSettings {
             timeouts: Some((*timeouts).into()),
             stream_rescue: stream_rescue.number(),
             breaker: Some((*breaker).into()),
+            retry_budget: Some((*retry_budget).into()),
+            drop_unsupported: *drop_unsupported,
         }
     }
 }
@@ -48,6 +54,8 @@ impl TryFrom<v1::FailoverSettings> for FailoverSettings {
             timeouts,
             stream_rescue,
             breaker,
+            retry_budget,
+            drop_unsupported,
         } = wire;
         Ok(Self {
             max_retries,
@@ -67,6 +75,9 @@ impl TryFrom<v1::FailoverSettings> for FailoverSettings {
                 .map_err(InvalidMessage::from)
                 .and_then(BreakerSettings::try_from)
                 .at("breaker")?,
+            retry_budget: retry_budget
+                .map_or_else(RetryBudgetSettings::default, RetryBudgetSettings::from),
+            drop_unsupported,
         })
     }
 }
@@ -151,6 +162,20 @@ impl TryFrom<v1::Breaker> for BreakerSettings {
             open: positive_millis(open_ms, "open_ms")?,
             max_open: positive_millis(max_open_ms, "max_open_ms")?,
         })
+    }
+}
+
+impl From<RetryBudgetSettings> for v1::RetryBudget {
+    fn from(settings: RetryBudgetSettings) -> Self {
+        let RetryBudgetSettings { percent, at_least } = settings;
+        Self { percent, at_least }
+    }
+}
+
+impl From<v1::RetryBudget> for RetryBudgetSettings {
+    fn from(wire: v1::RetryBudget) -> Self {
+        let v1::RetryBudget { percent, at_least } = wire;
+        Self { percent, at_least }
     }
 }
 

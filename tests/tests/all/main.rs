@@ -9,6 +9,7 @@
 )]
 
 mod cost_exact;
+mod failover_amount;
 mod failover_breaker;
 mod failover_decisions;
 mod failover_outage;

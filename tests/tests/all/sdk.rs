@@ -7,6 +7,7 @@ use agix_tests::test_bed::TestBed;
 
 const POLICY: &str = "
 failover:
+  drop_unsupported: true
   timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
   same_model_retries: 0
   chains:
@@ -23,6 +24,7 @@ budgets: { poor: { daily_limit_usd: 0.001 } }
 
 const MESSAGES: &str = "
 failover:
+  drop_unsupported: true
   timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
   same_model_retries: 0
   chains:

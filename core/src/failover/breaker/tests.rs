@@ -28,7 +28,7 @@ fn refused(status: u16, refusal: Refusal, retry_after: Option<u64>) -> Failure {
 fn opened() -> Breaker {
     let mut breaker = Breaker::default();
     for _ in 0..3 {
-        breaker.failed(Failure::Connect, &settings(), at(0));
+        breaker.failed(Failure::Connect, 0, &settings(), at(0));
     }
     breaker
 }
@@ -38,14 +38,14 @@ fn failures_in_a_row_open_it_and_an_answer_between_them_does_not() {
     let settings = settings();
     let mut breaker = Breaker::default();
     for _ in 0..3 {
-        assert!(!breaker.failed(Failure::Reset, &settings, at(0)));
-        assert!(!breaker.failed(Failure::Reset, &settings, at(0)));
-        breaker.answered(&settings, at(0));
+        assert!(!breaker.failed(Failure::Reset, 0, &settings, at(0)));
+        assert!(!breaker.failed(Failure::Reset, 0, &settings, at(0)));
+        breaker.answered();
         assert!(breaker.admits(&settings, at(0)));
     }
     let mut breaker = Breaker::default();
     let opened: Vec<_> = (0..3)
-        .map(|_| breaker.failed(Failure::Reset, &settings, at(0)))
+        .map(|_| breaker.failed(Failure::Reset, 0, &settings, at(0)))
         .collect();
     assert_eq!(opened, [false, false, true]);
     assert!(!breaker.admits(&settings, at(999)));
@@ -55,14 +55,13 @@ fn failures_in_a_row_open_it_and_an_answer_between_them_does_not() {
 fn a_share_of_failures_opens_it_once_there_are_enough_calls() {
     let settings = settings();
     let mut breaker = Breaker::default();
-    for call in 0..9 {
-        if call % 2 == 0 {
-            assert!(!breaker.failed(Failure::Truncated, &settings, at(call)));
-        } else {
-            breaker.answered(&settings, at(call));
-        }
+    for call in 0..4 {
+        assert!(!breaker.failed(Failure::Truncated, 4, &settings, at(call)));
+        breaker.answered();
     }
-    assert!(breaker.failed(Failure::Truncated, &settings, at(10)));
+    assert!(!breaker.failed(Failure::Truncated, 6, &settings, at(10)));
+    breaker.answered();
+    assert!(breaker.failed(Failure::Truncated, 6, &settings, at(11)));
 }
 
 #[test]
@@ -70,12 +69,56 @@ fn failures_older_than_the_window_are_forgotten() {
     let settings = settings();
     let mut breaker = Breaker::default();
     for _ in 0..8 {
-        breaker.failed(Failure::Truncated, &settings, at(0));
-        breaker.answered(&settings, at(0));
-        breaker.state = State::Closed;
+        breaker.failed(Failure::Truncated, 20, &settings, at(0));
+        breaker.answered();
     }
-    breaker.answered(&settings, at(11_000));
-    assert!(!breaker.failed(Failure::Truncated, &settings, at(11_000)));
+    assert!(!breaker.failed(Failure::Truncated, 9, &settings, at(11_000)));
+}
+
+#[test]
+fn it_is_untroubled_until_a_call_fails_and_again_after_an_answer() {
+    let settings = settings();
+    let mut breaker = Breaker::default();
+    assert!(breaker.is_untroubled());
+    breaker.failed(refused(400, Refusal::Request, None), 0, &settings, at(0));
+    assert!(breaker.is_untroubled());
+    breaker.failed(Failure::Connect, 0, &settings, at(0));
+    assert!(!breaker.is_untroubled());
+    breaker.answered();
+    assert!(breaker.is_untroubled());
+    assert!(!opened().is_untroubled());
+}
+
+#[test]
+fn an_outage_is_left_within_seconds_of_its_end() {
+    let settings = BreakerSettings::default();
+    let mut breaker = Breaker::default();
+    let (mut now, end) = (0, 60_000);
+    while now < end {
+        if breaker.admits(&settings, at(now)) {
+            breaker.failed(Failure::Connect, 0, &settings, at(now));
+        }
+        now += 10;
+    }
+    while !breaker.admits(&settings, at(now)) {
+        now += 10;
+    }
+    assert!(now - end <= 5_000, "{now}");
+}
+
+#[test]
+fn what_only_a_person_can_help_is_tried_less_and_less() {
+    let settings = settings();
+    let mut breaker = Breaker::default();
+    let mut trials = 0;
+    for now in (0..600_000).step_by(100) {
+        if breaker.admits(&settings, at(now)) {
+            trials += 1;
+            let failure = refused(401, Refusal::Credentials, None);
+            breaker.failed(failure, 0, &settings, at(now));
+        }
+    }
+    assert_eq!(trials, 12);
 }
 
 #[test]
@@ -85,7 +128,7 @@ fn a_single_call_tries_an_open_target_and_closes_it() {
     assert!(!breaker.admits(&settings, at(0)));
     assert!(breaker.admits(&settings, at(1_000)));
     assert!(!breaker.admits(&settings, at(1_000)), "one trial at a time");
-    breaker.answered(&settings, at(1_100));
+    breaker.answered();
     assert!(breaker.admits(&settings, at(1_100)));
     assert!(!breaker.is_open());
 }
@@ -97,7 +140,7 @@ fn each_failed_trial_doubles_the_pause_up_to_its_bound() {
     let mut now = 1_000;
     for pause in [2_000, 3_000, 3_000] {
         assert!(breaker.admits(&settings, at(now)));
-        assert!(breaker.failed(Failure::Connect, &settings, at(now)));
+        assert!(breaker.failed(Failure::Connect, 0, &settings, at(now)));
         assert!(!breaker.admits(&settings, at(now + pause - 1)));
         now += pause;
     }
@@ -124,12 +167,17 @@ fn what_the_request_is_to_blame_for_does_not_count() {
         refused(409, Refusal::Unavailable, None),
     ] {
         for _ in 0..20 {
-            assert!(!breaker.failed(failure, &settings, at(0)), "{failure:?}");
+            assert!(!breaker.failed(failure, 0, &settings, at(0)), "{failure:?}");
         }
     }
     let mut trying = opened();
     assert!(trying.admits(&settings, at(1_000)));
-    trying.failed(refused(400, Refusal::Request, None), &settings, at(1_000));
+    trying.failed(
+        refused(400, Refusal::Request, None),
+        0,
+        &settings,
+        at(1_000),
+    );
     assert!(!trying.is_open(), "the target lives");
 }
 
@@ -139,6 +187,7 @@ fn a_provider_that_names_a_time_is_left_alone_that_long() {
     let mut breaker = Breaker::default();
     assert!(breaker.failed(
         refused(429, Refusal::RateLimited, Some(3)),
+        0,
         &settings,
         at(0)
     ));
@@ -147,6 +196,7 @@ fn a_provider_that_names_a_time_is_left_alone_that_long() {
     let mut brief = Breaker::default();
     assert!(!brief.failed(
         refused(429, Refusal::RateLimited, Some(1)),
+        0,
         &settings,
         at(0)
     ));
@@ -167,9 +217,9 @@ proptest! {
             now += passed;
             let was_open = breaker.is_open();
             match event {
-                0 => breaker.answered(&settings, at(now)),
+                0 => breaker.answered(),
                 1 => {
-                    breaker.failed(Failure::Connect, &settings, at(now));
+                    breaker.failed(Failure::Connect, 0, &settings, at(now));
                 }
                 _ => {
                     if breaker.admits(&settings, at(now)) && was_open {

@@ -208,6 +208,8 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
         timeouts,
         stream_rescue,
         breaker,
+        retry_budget,
+        drop_unsupported,
     } = settings;
     let Timeouts {
         connect,
@@ -241,6 +243,9 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
         StreamRescue::Continue => "continue",
     };
     lines.set("stream_rescue", stream_rescue);
+    lines.set("retry_budget.percent", retry_budget.percent);
+    lines.set("retry_budget.at_least", retry_budget.at_least);
+    lines.set("drop_unsupported", drop_unsupported);
     lines.set("breaker.consecutive_failures", consecutive_failures);
     lines.set("breaker.error_percent", error_percent);
     lines.set("breaker.min_requests", min_requests);

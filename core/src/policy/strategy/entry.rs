@@ -8,8 +8,9 @@ use crate::id::ModelName;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
     KeyHash, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Reference,
-    ReferencePart, Secret, SignatureScheme, SimulatedOutcome, Simulation, StreamRescue,
-    TimeZoneName, Timeouts, Tracing, UnknownModel, WebhookDefinition, WebhookSettings,
+    ReferencePart, RetryBudgetSettings, Secret, SignatureScheme, SimulatedOutcome, Simulation,
+    StreamRescue, TimeZoneName, Timeouts, Tracing, UnknownModel, WebhookDefinition,
+    WebhookSettings,
 };
 use crate::units::{
     AlertPercent, CostRatio, MoneyLimit, PicoUsdPerToken, RequestLimit, SampleRate, TokenLimit,
@@ -167,6 +168,8 @@ pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
         timeouts(),
         rescue,
         breaker(),
+        (any::<u32>(), any::<u32>()),
+        any::<bool>(),
     )
         .prop_map(
             |(
@@ -176,6 +179,8 @@ pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
                 timeouts,
                 stream_rescue,
                 breaker,
+                (percent, at_least),
+                drop_unsupported,
             )| {
                 FailoverSettings {
                     max_retries,
@@ -184,6 +189,8 @@ pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
                     timeouts,
                     stream_rescue,
                     breaker,
+                    retry_budget: RetryBudgetSettings { percent, at_least },
+                    drop_unsupported,
                 }
             },
         )

@@ -20,6 +20,14 @@ pub(super) struct FailoverSettingsShape {
     timeouts: TimeoutsShape,
     stream_rescue: &'static str,
     breaker: BreakerShape,
+    retry_budget: RetryBudgetShape,
+    drop_unsupported: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RetryBudgetShape {
+    percent: u32,
+    at_least: u32,
 }
 
 #[derive(Debug, Serialize)]
@@ -56,6 +64,8 @@ impl From<&FailoverSettings> for FailoverSettingsShape {
             timeouts,
             stream_rescue,
             breaker,
+            retry_budget,
+            drop_unsupported,
         } = settings;
         Self {
             max_retries: *max_retries,
@@ -73,6 +83,11 @@ impl From<&FailoverSettings> for FailoverSettingsShape {
                 StreamRescue::Continue => "continue",
             },
             breaker: BreakerShape::from(breaker),
+            retry_budget: RetryBudgetShape {
+                percent: retry_budget.percent,
+                at_least: retry_budget.at_least,
+            },
+            drop_unsupported: *drop_unsupported,
         }
     }
 }

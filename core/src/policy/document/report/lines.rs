@@ -8,7 +8,7 @@ use crate::limits::SHOWN_LINE_CHARS;
 const MASK: char = '*';
 
 /// Keys whose values are never secrets, for a line that could not be understood.
-const HARMLESS: [&str; 36] = [
+const HARMLESS: [&str; 37] = [
     "alert_at_percent",
     "api",
     "audit",
@@ -18,6 +18,7 @@ const HARMLESS: [&str; 36] = [
     "connect",
     "daily_limit_usd",
     "default_agent",
+    "drop_unsupported",
     "enabled",
     "enforcement",
     "failover",

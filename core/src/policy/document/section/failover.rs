@@ -7,7 +7,9 @@ use super::named;
 use crate::id::ModelName;
 use crate::policy::document::Reader;
 use crate::policy::document::field::{self, Field, Whole};
-use crate::policy::{BreakerSettings, Chain, FailoverSettings, StreamRescue, Timeouts};
+use crate::policy::{
+    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+};
 use crate::units::CostRatio;
 
 const STREAM_RESCUE: [(&str, StreamRescue); 3] = [
@@ -32,6 +34,8 @@ pub(super) fn read(
         "timeouts",
         "stream_rescue",
         "breaker",
+        "retry_budget",
+        "drop_unsupported",
     ];
     let [
         max_retries,
@@ -41,6 +45,8 @@ pub(super) fn read(
         timeouts,
         rescue,
         breaker,
+        retry_budget,
+        drop_unsupported,
     ] = field::record(parts, reader, keys);
     let default = FailoverSettings::default();
     let settings = FailoverSettings {
@@ -60,6 +66,12 @@ pub(super) fn read(
             .unwrap_or_default(),
         breaker: breaker
             .and_then(|field| read_breaker(&field, reader))
+            .unwrap_or_default(),
+        retry_budget: retry_budget
+            .and_then(|field| read_retry_budget(&field, reader))
+            .unwrap_or_default(),
+        drop_unsupported: drop_unsupported
+            .and_then(|field| field.flag(reader))
             .unwrap_or_default(),
     };
     let fields = chains.map_or_else(Vec::new, |chains| vec![chains]);
@@ -114,6 +126,23 @@ fn read_breaker(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Breake
         window: time(window, default.window),
         open: time(open, default.open),
         max_open: time(max_open, default.max_open),
+    })
+}
+
+fn read_retry_budget(
+    field: &Field<'_, '_>,
+    reader: &mut Reader<'_>,
+) -> Option<RetryBudgetSettings> {
+    let [percent, at_least] = field.record(reader, ["percent", "at_least"])?;
+    let default = RetryBudgetSettings::default();
+    let mut count = |field: Option<Field<'_, '_>>, default| {
+        field
+            .and_then(|field| field.whole_u32(reader, COUNT))
+            .unwrap_or(default)
+    };
+    Some(RetryBudgetSettings {
+        percent: count(percent, default.percent),
+        at_least: count(at_least, default.at_least),
     })
 }
 

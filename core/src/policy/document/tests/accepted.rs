@@ -187,6 +187,9 @@ fn settings_say_every_field() {
         max_open: Duration::from_mins(2),
     };
     assert_eq!(failover.breaker, breaker);
+    assert_eq!(failover.retry_budget.percent, 10);
+    assert_eq!(failover.retry_budget.at_least, 0);
+    assert!(failover.drop_unsupported);
     let budget = &policy.budgets[&agent("code-reviewer")];
     assert_eq!(budget.monthly.unwrap().amount().to_string(), "200.000001");
     assert_eq!(budget.timezone.as_str(), "Europe/Berlin");

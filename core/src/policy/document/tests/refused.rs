@@ -200,6 +200,14 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:13 AGX0009 failover.breaker.max_open",
     ),
     (
+        "failover: { retry_budget: { percent: 1001 } }",
+        "1:38 AGX0008 failover.retry_budget.percent",
+    ),
+    (
+        "failover: { drop_unsupported: maybe }",
+        "1:31 AGX0005 failover.drop_unsupported",
+    ),
+    (
         "failover: { chains: { gpt-4o: [] } }",
         "1:23 AGX0031 failover.chains.gpt-4o",
     ),
