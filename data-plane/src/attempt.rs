@@ -214,14 +214,7 @@ impl Exchange<'_> {
                     step = run.skipped(&self.plan.facts, ended);
                 }
                 Err(once::Unanswered::Fault(fault)) => {
-                    self.note(target, &fault);
-                    let report = AttemptReport::failed(target, &fault, ended.since(began));
-                    course.attempts.push(report);
-                    let failure = self.failure(&fault, ended);
-                    self.note_failure(target, failure, ended);
-                    if course.last.is_some() {
-                        self.worker.shared.retry_budget.failed(failure, ended);
-                    }
+                    let failure = self.note(target, &fault, (began, ended), &mut course);
                     record.attempt_failed(failure, fault.billed.as_deref().copied());
                     step = run.failed(failure, &self.plan.facts, ended, clock::random());
                     course.last = Some(fault);
@@ -324,20 +317,6 @@ impl Exchange<'_> {
         (!is_last && !target.breaker.admits(settings, now)).then_some(Skip::LeftAlone)
     }
 
-    /// Tells the target's breaker of a failure.
-    fn note_failure(&self, target: &Target, failure: Failure, now: Mono) {
-        let settings = &self.compiled.policy.failover.breaker;
-        if !target.breaker.failed(failure, settings, now) {
-            return;
-        }
-        tracing::warn!(
-            provider = %target.provider.name,
-            model = %target.model,
-            request = self.request_id,
-            "a target fails too much and is left alone for a while"
-        );
-    }
-
     /// Waits until an attempt may begin, and says when that was.
     async fn wait(&self, not_before: Mono) -> Mono {
         let clock = &self.worker.shared.clock;
@@ -358,10 +337,39 @@ impl Exchange<'_> {
         }
     }
 
-    fn note(&self, target: &Target, fault: &Fault) {
-        let metrics = &self.worker.shared.metrics;
+    /// Notes a failed attempt wherever it counts, and says what it was.
+    fn note(
+        &self,
+        target: &Target,
+        fault: &Fault,
+        (began, ended): (Mono, Mono),
+        course: &mut Course,
+    ) -> Failure {
+        let shared = &self.worker.shared;
+        let failure = self.failure(fault, ended);
         target.metrics.attempts.inc();
-        metrics.attempt_failed(&target.metrics, fault.reason());
+        shared
+            .metrics
+            .attempt_failed(&target.metrics, fault.reason());
+        self.log(target, fault);
+        let report = AttemptReport::failed(target, fault, ended.since(began));
+        course.attempts.push(report);
+        let settings = &self.compiled.policy.failover.breaker;
+        if target.breaker.failed(failure, settings, ended) {
+            tracing::warn!(
+                provider = %target.provider.name,
+                model = %target.model,
+                request = self.request_id,
+                "a target fails too much and is left alone for a while"
+            );
+        }
+        if course.last.is_some() {
+            shared.retry_budget.failed(failure, ended);
+        }
+        failure
+    }
+
+    fn log(&self, target: &Target, fault: &Fault) {
         if fault.is_ours() {
             tracing::error!(
                 provider = %target.provider.name,
@@ -374,6 +382,7 @@ impl Exchange<'_> {
             tracing::debug!(
                 provider = %target.provider.name,
                 model = %target.model,
+                request = self.request_id,
                 reason = fault.reason(),
                 message = fault.message,
                 "an attempt failed"

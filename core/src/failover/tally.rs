@@ -30,10 +30,9 @@ impl Tally {
             return;
         };
         let counted = |held: u64| {
-            let count = match held >> COUNT_BITS == number {
-                true => (held & COUNT_MASK).saturating_add(1).min(COUNT_MASK),
-                false => 1,
-            };
+            let is_current = held >> COUNT_BITS == number;
+            let before = if is_current { held & COUNT_MASK } else { 0 };
+            let count = before.saturating_add(1).min(COUNT_MASK);
             Some((number << COUNT_BITS) | count)
         };
         // The closure always gives a value, so this cannot fail.
