@@ -95,7 +95,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         Some(http) => Some(bind(http).await?),
         None => None,
     };
-    let store = AnyStore::open(&config.store).await?;
+    let store = AnyStore::open(&config.store, config.seal).await?;
     let repository = Repository::open(store.clone())
         .await
         .map_err(StartError::Policy)?;
@@ -134,11 +134,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     });
     tasks.spawn(ledger.run());
     tasks.spawn(queue.run());
-    tasks.spawn(housekeeping::run(
-        store.clone(),
-        repository,
-        shutdown.clone(),
-    ));
+    tasks.spawn(keep_house(store.clone(), repository, shutdown.clone()));
     let console = open_console(http, &routes, clock, (&tasks, &shutdown))?;
     tasks.spawn(serve(listener, routes, shutdown.clone()));
     tasks.spawn({
@@ -257,6 +253,16 @@ impl Parts {
             .add_service(WebhookAdminServer::new(WebhookAdmin::new(webhooks)));
         Ok((health, routes.routes()))
     }
+}
+
+/// Keeps the store sealed and small until `shutdown` is cancelled.
+async fn keep_house(
+    store: AnyStore,
+    repository: Repository<AnyStore>,
+    shutdown: CancellationToken,
+) {
+    store.keep_sealed(shutdown.clone()).await;
+    housekeeping::run(store, repository, shutdown).await;
 }
 
 /// Answers calls until `shutdown` is cancelled; cancels it if that cannot go on.

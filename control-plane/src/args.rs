@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use agix_control_plane::{Config, EtcdAccess, StoreSpec};
+use agix_control_plane::seal::{InvalidSealKeys, KeyFileError};
+use agix_control_plane::{Config, EtcdAccess, SealKeys, SealSource, StoreSpec};
 use clap::{Parser, ValueEnum};
 
 /// Keeps the policy of agix and its history, and streams it to the proxies.
@@ -74,6 +75,22 @@ pub(crate) struct Args {
     )]
     etcd_key: Option<PathBuf>,
 
+    /// The key that seals secrets in the store, 64 hexadecimal digits, and after it old ones that
+    /// still open; or give them in AGIX_SEAL_KEY
+    #[arg(
+        long,
+        help = "File with the key that seals secrets in the store: 64 hexadecimal digits, then old \
+                keys that still open; or AGIX_SEAL_KEY [default: a key of its own beside an \
+                embedded store]",
+        env = "AGIX_SEAL_KEY_FILE",
+        value_name = "FILE"
+    )]
+    seal_key_file: Option<PathBuf>,
+
+    /// Store secrets as they are: whoever reads the store, its disks and its backups has them
+    #[arg(long, env = "AGIX_UNSEALED", conflicts_with = "seal_key_file")]
+    unsealed: bool,
+
     /// Listen on an address other machines can reach, although nothing asks who calls
     #[arg(long, env = "AGIX_INSECURE")]
     insecure: bool,
@@ -92,6 +109,9 @@ pub(crate) struct Args {
     #[arg(long, env = "AGIX_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
 }
+
+/// Holds seal keys. It has no flag: a list of processes shows those.
+const SEAL_KEY: &str = "AGIX_SEAL_KEY";
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -115,6 +135,15 @@ pub(crate) enum Unusable {
     /// A user without a password.
     #[error("--etcd-user is NAME:PASSWORD")]
     EtcdUser,
+    /// A seal key that is none.
+    #[error("--seal-key-file is of no use")]
+    SealKeyFile(#[source] KeyFileError),
+    /// The same, in the environment.
+    #[error("{SEAL_KEY} is no seal key")]
+    SealKey(#[source] InvalidSealKeys),
+    /// Two ways to seal.
+    #[error("{SEAL_KEY} is set: pass neither --seal-key-file nor --unsealed, or unset it")]
+    SealedTwice,
     /// Settings of a store that is not used.
     #[error("--etcd-user, --etcd-ca, --etcd-cert and --etcd-key need `--store etcd:URL`")]
     NotEtcd,
@@ -131,6 +160,7 @@ impl Args {
         {
             return Err(Unusable::OpenToNetwork(address));
         }
+        let seal = self.seal(std::env::var(SEAL_KEY).ok().as_deref())?;
         let access = EtcdAccess {
             user: self.etcd_user.as_deref().map(user).transpose()?,
             ca: self.etcd_ca,
@@ -146,7 +176,26 @@ impl Args {
             listen: self.listen,
             http: self.http,
             store,
+            seal,
         })
+    }
+
+    /// What seals secrets in the store; `given` is what the environment says.
+    fn seal(&self, given: Option<&str>) -> Result<SealSource, Unusable> {
+        match (given.filter(|given| !given.is_empty()), &self.seal_key_file) {
+            (Some(_), Some(_)) => Err(Unusable::SealedTwice),
+            (Some(_), None) if self.unsealed => Err(Unusable::SealedTwice),
+            (Some(given), None) => {
+                let keys = given.parse().map_err(Unusable::SealKey)?;
+                Ok(SealSource::Keys(keys))
+            }
+            (None, Some(path)) => {
+                let keys = SealKeys::read(path).map_err(Unusable::SealKeyFile)?;
+                Ok(SealSource::Keys(keys))
+            }
+            (None, None) if self.unsealed => Ok(SealSource::Unsealed),
+            (None, None) => Ok(SealSource::Own),
+        }
     }
 }
 
@@ -183,6 +232,25 @@ mod tests {
         let error = Args::try_parse_from(["agix-control-plane", "--store", "redis:x"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().contains("embedded:DIR"), "{error}");
+    }
+
+    #[test]
+    fn secrets_are_sealed_in_one_way() {
+        let key = "ab".repeat(32);
+        assert_eq!(args(&[]).seal(None).unwrap(), SealSource::Own);
+        let unsealed = args(&["--unsealed"]);
+        assert_eq!(unsealed.seal(Some("")).unwrap(), SealSource::Unsealed);
+        let keys = args(&[]).seal(Some(&key)).unwrap();
+        assert_eq!(keys, SealSource::Keys(key.parse().unwrap()));
+        let refused = unsealed.seal(Some(&key)).unwrap_err();
+        assert!(matches!(refused, Unusable::SealedTwice));
+        let refused = args(&[]).seal(Some("hunter2")).unwrap_err();
+        assert!(matches!(refused, Unusable::SealKey(_)));
+        let missing = args(&["--seal-key-file", "/does/not/exist"]);
+        let refused = missing.seal(None).unwrap_err();
+        assert!(matches!(refused, Unusable::SealKeyFile(_)));
+        let refused = missing.seal(Some(&key)).unwrap_err();
+        assert!(matches!(refused, Unusable::SealedTwice));
     }
 
     #[test]

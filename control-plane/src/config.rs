@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::seal::SealKeys;
 use crate::store::{EtcdAddress, InvalidEtcdAddress};
 
 /// Settings of one control plane.
@@ -17,6 +18,20 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// Where policy and history are kept.
     pub store: StoreSpec,
+    /// What seals secrets there.
+    pub seal: SealSource,
+}
+
+/// Where the key comes from that seals secrets in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SealSource {
+    /// It was given.
+    Keys(SealKeys),
+    /// The store's own: in a file beside an embedded store, made when it is missing; none in
+    /// memory; etcd has none, and is not started on.
+    Own,
+    /// There is none: who reads the store reads the secrets.
+    Unsealed,
 }
 
 /// Where a control plane keeps its data, as written after `--store`.

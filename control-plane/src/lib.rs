@@ -8,6 +8,7 @@
 //! | [`store`] | a revisioned key-value store: its contract and its backends |
 //! | [`repository`] | the revisions of the policy, in a store |
 //! | [`ledger`] | the log of rights and money, in a store |
+//! | [`seal`] | the keys that keep secrets in the store secret |
 //! | [`fleet`] | the proxies, from what their streams say |
 //! | `console` | the web console: pages made from what the services answer |
 //! | `grpc` | the services: administration, policy streams, the fleet |
@@ -23,6 +24,7 @@ pub mod config;
 pub mod fleet;
 pub mod ledger;
 pub mod repository;
+pub mod seal;
 pub mod store;
 
 mod console;
@@ -34,5 +36,6 @@ mod webhooks;
 mod zones;
 
 pub use app::{Running, StartError, start};
-pub use config::{Config, InvalidStoreSpec, StoreSpec};
+pub use config::{Config, InvalidStoreSpec, SealSource, StoreSpec};
+pub use seal::SealKeys;
 pub use store::{EtcdAccess, EtcdAddress, InvalidEtcdAddress};

@@ -97,6 +97,10 @@ pub const ETCD_KEEPALIVE: Duration = Duration::from_secs(2);
 pub const ETCD_KEEPALIVE_TIME: Duration = Duration::from_secs(2);
 /// Entries first asked of etcd for a page; more once it is known how large they are.
 pub const ETCD_FIRST_STEP: usize = 32;
+/// Most keys that open what is sealed in the store; the first of them seals.
+pub const SEAL_KEYS: usize = 8;
+/// Largest file of such keys, in bytes.
+pub const SEAL_KEY_FILE_BYTES: usize = 4 * 1024;
 /// Smallest part of a stored policy but the last, in bytes.
 pub const CHUNK_LEAST_BYTES: usize = 16 * 1024;
 /// Largest part of a stored policy, in bytes; sealed and uncompressible it fits a value of the store.

@@ -49,6 +49,11 @@ impl Member {
         self.tls.map(|address| format!("https://{address}"))
     }
 
+    /// Where it keeps its data and its log.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Where clients ask it.
     pub const fn address(&self) -> SocketAddr {
         self.client

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use agix_control_plane::StoreSpec;
+use agix_control_plane::{SealSource, StoreSpec};
 use agix_core::id::ProxyId;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -127,6 +127,7 @@ impl Fleet {
             listen: ([127, 0, 0, 1], 0).into(),
             http: None,
             store: StoreSpec::Memory,
+            seal: SealSource::Own,
         };
         let start = agix_control_plane::start(config, shutdown.clone());
         let control_plane = runtime.block_on(start).unwrap();

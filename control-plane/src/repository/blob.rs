@@ -3,11 +3,8 @@
 //! - Content is cut where its own bytes say so, so that a changed line changes one or two chunks and
 //!   all others are shared with the revision before.
 //! - A chunk's name is the SHA-256 of its plain bytes; what is read back is checked against it.
-//! - A stored chunk is: one byte that names the seal, the plain length, the bytes compressed. The
-//!   only seal of this version is [`Seal::None`]; [`seal`] and [`open`] are the two places where a
-//!   key comes in.
-
-use std::borrow::Cow;
+//! - A chunk is handed to the store as: one byte that is 0, the plain length, the bytes compressed.
+//!   The store seals it, if it has a key: then it begins with another byte there.
 
 use agix_core::limits::{CHUNK_LEAST_BYTES, CHUNK_MOST_BYTES};
 use bytes::Bytes;
@@ -37,9 +34,9 @@ pub enum InvalidChunk {
     /// It is cut off.
     #[error("it is cut off")]
     Short,
-    /// It was sealed in a way this version does not know.
-    #[error("it is sealed in the way {0}, which this version of agix does not know")]
-    Seal(u8),
+    /// It is of a form this version does not know.
+    #[error("it has the form {0}, which this version of agix does not know")]
+    Form(u8),
     /// It says it is larger than any chunk.
     #[error("it has {0} bytes, more than any chunk")]
     Length(u32),
@@ -51,12 +48,8 @@ pub enum InvalidChunk {
     Hash,
 }
 
-/// How a stored chunk is protected. The byte is frozen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seal {
-    /// By the rights of the store alone.
-    None = 0,
-}
+/// The form of chunks written by this version. Frozen.
+const FORM: u8 = 0;
 
 impl Blob {
     /// Cuts `content` into chunks.
@@ -80,21 +73,19 @@ impl Chunk {
     /// The form in which it is stored.
     pub(super) fn stored(&self) -> Vec<u8> {
         let length = u32::try_from(self.plain.len()).unwrap_or(u32::MAX);
-        let mut body = length.to_be_bytes().to_vec();
-        body.extend(lz4_flex::block::compress(&self.plain));
-        let mut stored = vec![Seal::None as u8];
-        stored.extend_from_slice(&seal(&body));
+        let mut stored = vec![FORM];
+        stored.extend_from_slice(&length.to_be_bytes());
+        stored.extend(lz4_flex::block::compress(&self.plain));
         stored
     }
 }
 
 /// The plain bytes of the chunk `id`, from its stored form.
 pub(super) fn plain(id: &ChunkId, stored: &[u8]) -> Result<Vec<u8>, InvalidChunk> {
-    let (&kind, sealed) = stored.split_first().ok_or(InvalidChunk::Short)?;
-    if kind != Seal::None as u8 {
-        return Err(InvalidChunk::Seal(kind));
+    let (&form, body) = stored.split_first().ok_or(InvalidChunk::Short)?;
+    if form != FORM {
+        return Err(InvalidChunk::Form(form));
     }
-    let body = open(sealed);
     let (length, compressed) = body.split_first_chunk().ok_or(InvalidChunk::Short)?;
     let length = u32::from_be_bytes(*length);
     let most = usize::try_from(length)
@@ -106,16 +97,6 @@ pub(super) fn plain(id: &ChunkId, stored: &[u8]) -> Result<Vec<u8>, InvalidChunk
         return Err(InvalidChunk::Hash);
     }
     Ok(plain)
-}
-
-/// Seals the body of a chunk.
-fn seal(body: &[u8]) -> Cow<'_, [u8]> {
-    Cow::Borrowed(body)
-}
-
-/// Opens the body of a sealed chunk.
-fn open(sealed: &[u8]) -> Cow<'_, [u8]> {
-    Cow::Borrowed(sealed)
 }
 
 /// Where the first chunk of `rest` ends: at the first place after the least length where a hash of

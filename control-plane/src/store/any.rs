@@ -1,17 +1,34 @@
 //! The store chosen at the edge, by `--store`. Everything behind it is generic over [`Store`].
+//!
+//! It seals what it stores under the keys of [`Key::sealed`], and opens it when it is read. A watch
+//! hands such values on as they are stored: only heads are watched.
+
+mod renew;
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use tracing::warn;
+
+use super::keyspace::Key;
 use super::{
-    CommitError, CompactError, Embedded, Etcd, KeyRange, LeaseError, LeaseId, Memory,
-    OpenEmbeddedError, OpenEtcdError, Page, RangeError, RangeRequest, Store, StoreRevision, Txn,
-    TxnOutcome, Watch, WatchEnd,
+    BackendFailure, CommitError, CompactError, Embedded, Entry, Etcd, KeyRange, LeaseError,
+    LeaseId, Memory, OpenEmbeddedError, OpenEtcdError, Page, RangeError, RangeRequest, Store,
+    StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
 };
-use crate::config::StoreSpec;
+use crate::config::{SealSource, StoreSpec};
+use crate::seal::{self, KeyFileError, NoRandomness, SealKeyId, SealKeys};
+
+/// A backend, and what seals secrets in it.
+#[derive(Debug, Clone)]
+pub struct AnyStore {
+    backend: Backend,
+    seal: Option<SealKeys>,
+}
 
 /// One of the backends.
 #[derive(Debug, Clone)]
-pub enum AnyStore {
+enum Backend {
     /// In memory.
     Memory(Memory),
     /// In a file of this machine.
@@ -29,42 +46,98 @@ pub enum OpenError {
     /// The etcd store could not.
     #[error(transparent)]
     Etcd(#[from] OpenEtcdError),
+    /// Secrets would lie open in etcd.
+    #[error(
+        "secrets in etcd need a key that seals them: make one with `openssl rand -hex 32 > FILE` \
+         and pass --seal-key-file FILE, the same to every control plane; or pass --unsealed if \
+         whoever reads etcd, its disks and its backups may read the secrets of the policy"
+    )]
+    NoSealKey,
+    /// The store's own key cannot be had.
+    #[error(transparent)]
+    SealKey(#[from] KeyFileError),
+    /// It could not be seen what is sealed.
+    #[error("the store cannot be read to see what is sealed in it")]
+    Unread(#[source] RangeError),
 }
 
 impl AnyStore {
-    /// Opens the store `spec` names.
-    pub async fn open(spec: &StoreSpec) -> Result<Self, OpenError> {
-        Ok(match spec {
-            StoreSpec::Memory => Self::Memory(Memory::default()),
-            StoreSpec::Embedded(directory) => Self::Embedded(Embedded::open(directory).await?),
-            StoreSpec::Etcd(address) => Self::Etcd(Etcd::open(address).await?),
-        })
+    /// Opens the store `spec` names, sealed by `source`.
+    pub async fn open(spec: &StoreSpec, source: SealSource) -> Result<Self, OpenError> {
+        let own = match (&source, spec) {
+            (SealSource::Own, StoreSpec::Etcd(_)) => return Err(OpenError::NoSealKey),
+            (SealSource::Own, StoreSpec::Embedded(directory)) => Some(directory.clone()),
+            _ => None,
+        };
+        let backend = match spec {
+            StoreSpec::Memory => Backend::Memory(Memory::default()),
+            StoreSpec::Embedded(directory) => Backend::Embedded(Embedded::open(directory).await?),
+            StoreSpec::Etcd(address) => Backend::Etcd(Etcd::open(address).await?),
+        };
+        let seal = match (source, own) {
+            (SealSource::Keys(keys), _) => Some(keys),
+            (_, Some(directory)) => {
+                let sealed_with = some_seal(&backend).await.map_err(OpenError::Unread)?;
+                Some(seal::own(&directory, sealed_with)?)
+            }
+            (SealSource::Unsealed, None) => {
+                warn!("--unsealed: who can read the store can read the secrets in it");
+                None
+            }
+            (SealSource::Own, None) => None,
+        };
+        Ok(Self { backend, seal })
     }
-}
 
-impl AnyStore {
     /// Lets go of what the store holds outside this process, when what is under way is done.
     pub async fn close(&self) {
-        match self {
-            Self::Memory(_) => {}
-            Self::Embedded(store) => store.close().await,
-            Self::Etcd(store) => store.close().await,
+        match &self.backend {
+            Backend::Memory(_) => {}
+            Backend::Embedded(store) => store.close().await,
+            Backend::Etcd(store) => store.close().await,
         }
     }
+
+    /// The plain value of an entry.
+    fn open_value(&self, entry: &mut Entry) -> Result<(), RangeError> {
+        if !Key::is_sealed(&entry.key) || seal::sealed_with(&entry.value).is_none() {
+            return Ok(());
+        }
+        let opened = seal::open(self.seal.as_ref(), entry.key.as_bytes(), &entry.value);
+        entry.value = opened
+            .map_err(|source| RangeError::Sealed {
+                key: entry.key.clone(),
+                source,
+            })?
+            .into();
+        Ok(())
+    }
+}
+
+/// The key of one of the sealed values, if there are any.
+async fn some_seal(backend: &Backend) -> Result<Option<SealKeyId>, RangeError> {
+    for range in Key::sealed() {
+        let page = backend.range(RangeRequest::new(range).limit(1)).await?;
+        let entry = page.entries.first();
+        if let Some(id) = entry.and_then(|entry| seal::sealed_with(&entry.value)) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// Passes a call on to the backend.
 macro_rules! backend {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
-            AnyStore::Memory($store) => $call.await,
-            AnyStore::Embedded($store) => $call.await,
-            AnyStore::Etcd($store) => $call.await,
+            Backend::Memory($store) => $call.await,
+            Backend::Embedded($store) => $call.await,
+            Backend::Etcd($store) => $call.await,
         }
     };
 }
 
-impl Store for AnyStore {
+impl Backend {
     async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
         backend!(self, store => store.range(request))
     }
@@ -72,24 +145,65 @@ impl Store for AnyStore {
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
         backend!(self, store => store.txn(txn))
     }
+}
+
+impl Store for AnyStore {
+    async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
+        let has_values = !request.keys_only;
+        let mut page = self.backend.range(request).await?;
+        if has_values {
+            for entry in &mut page.entries {
+                self.open_value(entry)?;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
+        // Its limits are those of the plain values: who packs transactions knows no seals.
+        txn.check()?;
+        let txn = match &self.seal {
+            None => txn,
+            Some(keys) => {
+                let sealed = txn.sealed(|key, value| sealed(keys, key, value));
+                sealed.map_err(|error| CommitError::Unavailable(BackendFailure::new(error)))?
+            }
+        };
+        self.backend.txn(txn).await
+    }
 
     async fn watch(&self, range: KeyRange, from: StoreRevision) -> Result<Watch, WatchEnd> {
-        backend!(self, store => store.watch(range, from))
+        backend!(&self.backend, store => store.watch(range, from))
     }
 
     async fn compact(&self, at: StoreRevision) -> Result<(), CompactError> {
-        backend!(self, store => store.compact(at))
+        backend!(&self.backend, store => store.compact(at))
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, LeaseError> {
-        backend!(self, store => store.grant(ttl))
+        backend!(&self.backend, store => store.grant(ttl))
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        backend!(self, store => store.keep_alive(lease))
+        backend!(&self.backend, store => store.keep_alive(lease))
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        backend!(self, store => store.revoke(lease))
+        backend!(&self.backend, store => store.revoke(lease))
     }
 }
+
+/// A value as it is stored, if it is sealed.
+fn sealed(
+    keys: &SealKeys,
+    key: &super::StoreKey,
+    value: &Bytes,
+) -> Result<Option<Bytes>, NoRandomness> {
+    if !Key::is_sealed(key) {
+        return Ok(None);
+    }
+    Ok(Some(keys.seal(key.as_bytes(), value)?.into()))
+}
+
+#[cfg(test)]
+mod tests;

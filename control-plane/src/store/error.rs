@@ -1,6 +1,7 @@
 //! Why an operation of the store failed: one narrow type for each.
 
-use super::{Refused, StoreRevision};
+use super::{Refused, StoreKey, StoreRevision};
+use crate::seal::UnsealError;
 
 /// What went wrong in the engine below: the disk, the network, the file.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,14 @@ pub enum RangeError {
     /// The store cannot be read now.
     #[error("the store cannot be read")]
     Unavailable(#[source] BackendFailure),
+    /// A value is sealed and cannot be opened.
+    #[error("{key} in the store cannot be opened")]
+    Sealed {
+        /// Its key.
+        key: StoreKey,
+        /// Why.
+        source: UnsealError,
+    },
 }
 
 /// Why a transaction has no outcome to tell.

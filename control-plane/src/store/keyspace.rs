@@ -193,6 +193,19 @@ impl Key {
         KeyRange::prefix(&StoreKey::new(format!("{SHARD}{shard}/{ALERTS}/")))
     }
 
+    /// The kinds of keys whose values are sealed: what may hold secrets, prompts or answers.
+    pub fn sealed() -> [KeyRange; 3] {
+        [POLICY_CHUNK, WEBHOOK_PAYLOAD, WEBHOOK_RESULT]
+            .map(|prefix| KeyRange::prefix(&StoreKey::new(prefix)))
+    }
+
+    /// Whether the value of `key` is sealed.
+    pub fn is_sealed(key: &StoreKey) -> bool {
+        [POLICY_CHUNK, WEBHOOK_PAYLOAD, WEBHOOK_RESULT]
+            .iter()
+            .any(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
+    }
+
     /// All executions, in the order of their ids.
     pub fn webhook_executions() -> KeyRange {
         KeyRange::prefix(&StoreKey::new(WEBHOOK_EXECUTION))

@@ -15,6 +15,9 @@ use super::{Entry, LeaseId, StoreKey, StoreRevision};
 pub struct Txn {
     guards: Vec<Guard>,
     writes: Vec<Write>,
+    /// Bytes that seals have added to values: the room that requests of etcd have beside the
+    /// limits of a transaction is theirs.
+    seals: usize,
 }
 
 /// What must be true for a transaction to be carried out.
@@ -150,6 +153,23 @@ impl Txn {
         self
     }
 
+    /// The same with what `seal` makes of the values it seals.
+    pub(super) fn sealed<E>(
+        mut self,
+        seal: impl Fn(&StoreKey, &Bytes) -> Result<Option<Bytes>, E>,
+    ) -> Result<Self, E> {
+        for write in &mut self.writes {
+            if let Write::Put { key, value, .. } = write
+                && let Some(sealed) = seal(key, value)?
+            {
+                let added = sealed.len().saturating_sub(value.len());
+                self.seals = self.seals.saturating_add(added);
+                *value = sealed;
+            }
+        }
+        Ok(self)
+    }
+
     /// The guards.
     pub fn guards(&self) -> &[Guard] {
         &self.guards
@@ -180,7 +200,7 @@ impl Txn {
         for write in &self.writes {
             check_key(write.key())?;
             if let Write::Put { key, value, .. } = write {
-                if value.len() > STORE_VALUE_BYTES {
+                if value.len() > STORE_VALUE_BYTES.saturating_add(self.seals) {
                     return Err(Refused::ValueTooLarge {
                         key: key.clone(),
                         bytes: value.len(),
@@ -191,7 +211,7 @@ impl Txn {
             bytes = bytes.saturating_add(write.key().as_bytes().len());
             written.push(write.key());
         }
-        if bytes > STORE_TXN_BYTES {
+        if bytes > STORE_TXN_BYTES.saturating_add(self.seals) {
             return Err(Refused::TooLarge(bytes));
         }
         written.sort_unstable();

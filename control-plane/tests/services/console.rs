@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use agix_control_plane::{Config, StoreSpec, start};
+use agix_control_plane::{Config, SealSource, StoreSpec, start};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -18,6 +18,7 @@ async fn console() -> (SocketAddr, Operator, CancellationToken) {
         listen: "127.0.0.1:0".parse().unwrap(),
         http: Some("127.0.0.1:0".parse().unwrap()),
         store: StoreSpec::Memory,
+        seal: SealSource::Own,
     };
     let running = start(config, shutdown.clone()).await.unwrap();
     let operator = Operator::at(running.address).await;

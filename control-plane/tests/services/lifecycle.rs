@@ -1,6 +1,6 @@
 //! Start, restart, stop, and what tells others about it.
 
-use agix_control_plane::{Config, StartError, StoreSpec, start};
+use agix_control_plane::{Config, SealSource, StartError, StoreSpec, start};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -50,6 +50,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
         listen: "127.0.0.1:0".parse().unwrap(),
         http: None,
         store: StoreSpec::Embedded(directory.path().to_owned()),
+        seal: SealSource::Own,
     };
     let refused = start(config, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(refused, StartError::Store(_)));
@@ -69,6 +70,7 @@ async fn an_address_in_use_is_named() {
         listen: listener.local_addr().unwrap(),
         http: None,
         store: StoreSpec::Memory,
+        seal: SealSource::Own,
     };
     let address = config.listen.to_string();
     let refused = start(config, CancellationToken::new()).await.unwrap_err();

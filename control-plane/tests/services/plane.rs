@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::Path;
 
-use agix_control_plane::{Config, Running, StoreSpec, start};
+use agix_control_plane::{Config, Running, SealSource, StoreSpec, start};
 use agix_proto::v1;
 use agix_proto::v1::apply_response::{Applied, Conflict, Outcome};
 use agix_proto::v1::fleet_client::FleetClient;
@@ -49,6 +49,7 @@ impl Plane {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: None,
             store,
+            seal: SealSource::Own,
         };
         let running = start(config, shutdown.clone()).await.unwrap();
         Self {

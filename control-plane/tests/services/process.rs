@@ -120,7 +120,11 @@ fn wrong_usage_has_an_exit_code_of_its_own() {
     let (code, told) = run(&["--store", "etcd:127.0.0.1:2379"]);
     assert_eq!(code, Some(2));
     assert!(told.contains("not an endpoint of etcd"), "{told}");
-    let (code, told) = run(&["--store", "etcd:http://127.0.0.1:1"]);
+    let unreachable = ["--store", "etcd:http://127.0.0.1:1"];
+    let (code, told) = run(&unreachable);
+    assert_eq!(code, Some(1));
+    assert!(told.contains("--seal-key-file"), "{told}");
+    let (code, told) = run(&[&unreachable[..], &["--unsealed"]].concat());
     assert_eq!(code, Some(1));
     assert!(told.contains("etcd store cannot be reached"), "{told}");
     let (code, told) = run(&["--store", "memory", "--listen", "0.0.0.0:0"]);

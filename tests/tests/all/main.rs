@@ -25,6 +25,7 @@ mod quota_budget;
 mod quota_outage;
 mod quota_rates;
 mod sdk;
+mod store_secrets;
 mod sync_fleet;
 mod upstream_bodies;
 mod upstream_cuts;

@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use agix_control_plane::{Config as ControlConfig, StartError as ControlError, StoreSpec};
+use agix_control_plane::store::OpenError;
+use agix_control_plane::{
+    Config as ControlConfig, SealSource, StartError as ControlError, StoreSpec,
+};
 use agix_core::id::ProxyId;
 use agix_proxy::{Config as ProxyConfig, StartError as ProxyError};
 use tokio::fs::DirBuilder;
@@ -68,6 +71,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         listen: args.control,
         http: Some(args.http),
         store: StoreSpec::Embedded(data_dir.join("store")),
+        seal: SealSource::Own,
     };
     let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
         .await
@@ -162,6 +166,12 @@ fn explain_control(error: ControlError, args: &DevArgs) -> Failure {
             "--control"
         };
         return cannot_listen(error, flag, address);
+    }
+    if matches!(
+        error,
+        ControlError::Policy(_) | ControlError::Store(OpenError::SealKey(_))
+    ) {
+        return Failure::new(Exit::Failed, error);
     }
     Failure::new(Exit::Failed, error)
         .help("is another `agixctl dev` running on this data? else choose another --data-dir")

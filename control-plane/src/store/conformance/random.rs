@@ -277,7 +277,7 @@ async fn read(store: &impl Store, oracle: &Oracle, at: usize) {
             assert!(at < oracle.compacted);
         }
         RangeError::Future { head } => assert_eq!(head.number(), oracle.head() as u64),
-        RangeError::Unavailable(failure) => panic!("{failure}"),
+        error @ (RangeError::Unavailable(_) | RangeError::Sealed { .. }) => panic!("{error}"),
     }
 }
 
