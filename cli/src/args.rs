@@ -47,7 +47,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// Address of the control plane
+    /// Address of the control plane; several, separated by commas, are tried in turn
     #[arg(
         long,
         env = "AGIX_ENDPOINT",

@@ -6,13 +6,16 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use agix_core::limits::{GRPC_MESSAGE_BYTES, SNAPSHOT_PART_BYTES};
+use agix_core::limits::{
+    CONTROL_OPEN_TIME, CONTROL_REDIRECT_PAUSE, CONTROL_REDIRECTS, GRPC_MESSAGE_BYTES,
+    SNAPSHOT_PART_BYTES,
+};
 use agix_proto::convert::InvalidMessage;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
 use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
-use agix_proto::v1::{Document, SourceFile};
+use agix_proto::v1::{Document, SourceFile, StatusRequest};
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
 use tonic::{Code, Status};
 
@@ -22,7 +25,7 @@ use crate::output::span;
 /// Longest wait for a connection; the request timeout bounds it too.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
-/// A control plane that has answered.
+/// A control plane, and through it those that own what it does not.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     channel: Channel,
@@ -145,8 +148,47 @@ impl CallError {
 }
 
 impl Client {
-    /// Connects to the control plane at `endpoint`; each call then has `timeout`.
-    pub(crate) async fn connect(endpoint: &str, timeout: Duration) -> Result<Self, CallError> {
+    /// Connects to the first of the control planes at `endpoints`, separated by commas, that answers;
+    /// each call then has `timeout`.
+    pub(crate) async fn connect(endpoints: &str, timeout: Duration) -> Result<Self, CallError> {
+        let mut unreachable = None;
+        let count = endpoints.split(',').count();
+        for endpoint in endpoints.split(',') {
+            let client = match Self::connect_to(endpoint, timeout).await {
+                Ok(client) => client,
+                Err(error @ CallError::Unreachable { .. }) => {
+                    unreachable.get_or_insert(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if count == 1 || client.answers().await {
+                return Ok(client);
+            }
+            let source = NoConnection("it does not answer".to_owned());
+            let endpoint = client.endpoint;
+            unreachable.get_or_insert(CallError::Unreachable { endpoint, source });
+        }
+        Err(unreachable.unwrap_or_else(|| CallError::Address {
+            endpoint: endpoints.to_owned(),
+            reason: "write it as http://HOST:PORT",
+        }))
+    }
+
+    /// Whether the control plane says anything: one that hangs still lets others connect.
+    async fn answers(&self) -> bool {
+        let mut fleet = self.fleet();
+        let asked = fleet.status(StatusRequest {});
+        let limit = CONTROL_OPEN_TIME.min(self.timeout);
+        match tokio::time::timeout(limit, asked).await {
+            Ok(Ok(_)) => true,
+            // A refusal is an answer; a status with a cause says that the connection broke.
+            Ok(Err(status)) => status.source().is_none(),
+            Err(_late) => false,
+        }
+    }
+
+    async fn connect_to(endpoint: &str, timeout: Duration) -> Result<Self, CallError> {
         let address = address(endpoint)?;
         let channel = Endpoint::from_shared(address.clone())
             .map_err(|_invalid| CallError::Address {
@@ -183,14 +225,61 @@ impl Client {
         FleetClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
-    /// The service for limits, budgets and usage.
-    pub(crate) fn ledger(&self) -> LedgerAdminClient<Channel> {
-        LedgerAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    /// Asks the control plane that owns the ledger about limits, budgets and usage.
+    pub(crate) async fn ledger<T>(
+        &self,
+        ask: impl AsyncFn(LedgerAdminClient<Channel>) -> Result<T, Status>,
+    ) -> Result<T, CallError> {
+        let service =
+            |channel| LedgerAdminClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES);
+        self.ask_owner(async |channel| ask(service(channel)).await)
+            .await
     }
 
-    /// The service for webhooks.
-    pub(crate) fn webhooks(&self) -> WebhookAdminClient<Channel> {
-        WebhookAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    /// Asks the control plane that owns the queue of webhooks.
+    pub(crate) async fn webhooks<T>(
+        &self,
+        ask: impl AsyncFn(WebhookAdminClient<Channel>) -> Result<T, Status>,
+    ) -> Result<T, CallError> {
+        let service = |channel| {
+            WebhookAdminClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+        };
+        self.ask_owner(async |channel| ask(service(channel)).await)
+            .await
+    }
+
+    /// Asks this control plane, or the one it names as the owner of what is asked about. Whoever
+    /// names another has done nothing, so asking again is safe. An owner that is not there is about
+    /// to be followed by another.
+    async fn ask_owner<T>(
+        &self,
+        ask: impl AsyncFn(Channel) -> Result<T, Status>,
+    ) -> Result<T, CallError> {
+        let asked = tokio::time::timeout(self.timeout, async {
+            let mut at = self.clone();
+            let mut hops = 0;
+            loop {
+                let status = match ask(at.channel.clone()).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(status) => status,
+                };
+                let named = status.metadata().get(agix_proto::OWNER);
+                let named = named.and_then(|it| it.to_str().ok());
+                let Some(owner) = named.filter(|_| hops < CONTROL_REDIRECTS) else {
+                    return Err(at.explain(status));
+                };
+                hops += 1;
+                at = match Self::connect_to(owner, self.timeout).await {
+                    Ok(owner) => owner,
+                    Err(CallError::Unreachable { .. }) if hops < CONTROL_REDIRECTS => {
+                        tokio::time::sleep(CONTROL_REDIRECT_PAUSE).await;
+                        self.clone()
+                    }
+                    Err(error) => return Err(error),
+                };
+            }
+        });
+        asked.await.unwrap_or_else(|_late| Err(self.timed_out()))
     }
 
     /// Carries out one call, or one call and the reading of its stream, within the time it has.
@@ -201,10 +290,14 @@ impl Client {
         match tokio::time::timeout(self.timeout, call).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(status)) => Err(self.explain(status)),
-            Err(_elapsed) => Err(CallError::Timeout {
-                endpoint: self.endpoint.clone(),
-                timeout: self.timeout,
-            }),
+            Err(_elapsed) => Err(self.timed_out()),
+        }
+    }
+
+    fn timed_out(&self) -> CallError {
+        CallError::Timeout {
+            endpoint: self.endpoint.clone(),
+            timeout: self.timeout,
         }
     }
 

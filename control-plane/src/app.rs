@@ -26,7 +26,7 @@ use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::Fleet;
 use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync, WebhookAdmin, Webhooks};
@@ -95,6 +95,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         Some(http) => Some(bind(http).await?),
         None => None,
     };
+    let advertised = advertised(&config, address);
     let store = AnyStore::open(&config.store, config.seal).await?;
     let repository = Repository::open(store.clone())
         .await
@@ -104,14 +105,14 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let (ledger, desk) = LedgerDriver::new(
         store.clone(),
         SHARD,
-        &address.to_string(),
+        advertised.as_str(),
         repository.subscribe(),
         clock,
         (tasks.clone(), shutdown.clone()),
     );
     let (queue, webhooks) = WebhookDriver::new(
         store.clone(),
-        &address.to_string(),
+        advertised.as_str(),
         repository.subscribe(),
         clock,
         shutdown.clone(),
@@ -137,13 +138,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     tasks.spawn(keep_house(store.clone(), repository, shutdown.clone()));
     let console = open_console(http, &routes, clock, (&tasks, &shutdown))?;
     tasks.spawn(serve(listener, routes, shutdown.clone()));
-    tasks.spawn({
-        let shutdown = shutdown.clone();
-        async move {
-            shutdown.cancelled().await;
-            not_serving(&health).await;
-        }
-    });
+    tasks.spawn(not_serving(health, shutdown.clone()));
     tasks.close();
     info!(%address, store = %config.store, revision, "the control plane is up");
     Ok(Running {
@@ -181,6 +176,20 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartErr
     let listener = TcpListener::bind(address).await.map_err(error)?;
     let bound = listener.local_addr().map_err(error)?;
     Ok((listener, bound))
+}
+
+/// Where others are told to ask this control plane.
+fn advertised(config: &Config, address: SocketAddr) -> Advertised {
+    if let Some(advertised) = &config.advertise {
+        return advertised.clone();
+    }
+    if address.ip().is_unspecified() && matches!(config.store, StoreSpec::Etcd(_)) {
+        warn!(
+            "other control planes cannot say where this one is: give --advertise, the address at \
+             which proxies and agixctl reach it"
+        );
+    }
+    Advertised::listening(address)
 }
 
 impl Parts {
@@ -284,7 +293,9 @@ async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToke
     }
 }
 
-async fn not_serving(health: &HealthReporter) {
+/// Says that nothing is served any more, once `shutdown` is cancelled.
+async fn not_serving(health: HealthReporter, shutdown: CancellationToken) {
+    shutdown.cancelled().await;
     health
         .set_service_status("", tonic_health::ServingStatus::NotServing)
         .await;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use agix_control_plane::seal::{InvalidSealKeys, KeyFileError};
-use agix_control_plane::{Config, EtcdAccess, SealKeys, SealSource, StoreSpec};
+use agix_control_plane::{Advertised, Config, EtcdAccess, SealKeys, SealSource, StoreSpec};
 use clap::{Parser, ValueEnum};
 
 /// Keeps the policy of agix and its history, and streams it to the proxies.
@@ -38,6 +38,10 @@ pub(crate) struct Args {
         value_name = "ADDRESS"
     )]
     http: Option<SocketAddr>,
+
+    /// Where proxies, agixctl and other control planes reach this one [default: where it listens]
+    #[arg(long, env = "AGIX_ADVERTISE", value_name = "URL")]
+    advertise: Option<Advertised>,
 
     /// Where policy, history and ledger are kept: `embedded:DIR`, `etcd:URL,URL[/PREFIX]` or
     /// `memory`
@@ -175,6 +179,7 @@ impl Args {
         Ok(Config {
             listen: self.listen,
             http: self.http,
+            advertise: self.advertise,
             store,
             seal,
         })

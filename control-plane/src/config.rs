@@ -16,6 +16,8 @@ pub struct Config {
     /// Where the web console listens; none: there is none. Port 0 takes a free port; see
     /// [`crate::Running::console`].
     pub http: Option<SocketAddr>,
+    /// Where others reach this control plane, `http://HOST:PORT`; absent: where it listens.
+    pub advertise: Option<Advertised>,
     /// Where policy and history are kept.
     pub store: StoreSpec,
     /// What seals secrets there.
@@ -32,6 +34,48 @@ pub enum SealSource {
     Own,
     /// There is none: who reads the store reads the secrets.
     Unsealed,
+}
+
+/// Where others reach a control plane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertised(String);
+
+/// A text that is no address of a control plane.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an address others can reach; write `http://HOST:PORT`")]
+pub struct InvalidAdvertised(String);
+
+impl Advertised {
+    /// The address a control plane listens on.
+    pub fn listening(address: SocketAddr) -> Self {
+        Self(format!("http://{address}"))
+    }
+
+    /// The address as a text without spaces.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Advertised {
+    type Err = InvalidAdvertised;
+
+    fn from_str(text: &str) -> Result<Self, InvalidAdvertised> {
+        let rest = text.strip_prefix("http://");
+        if rest.is_some_and(is_authority) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidAdvertised(text.to_owned()))
+        }
+    }
+}
+
+/// Whether a text is `HOST:PORT`.
+fn is_authority(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
+    text.rsplit_once(':').is_some_and(|(host, port)| {
+        !host.is_empty() && host.chars().all(plain) && port.parse::<u16>().is_ok()
+    })
 }
 
 /// Where a control plane keeps its data, as written after `--store`.
@@ -107,6 +151,21 @@ mod tests {
             "etcd:http://a:2379,http://b:2379/agix",
         ] {
             assert_eq!(text.parse::<StoreSpec>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_advertised_is_an_address() {
+        let advertised: Advertised = "http://plane-1.example:7070".parse().unwrap();
+        assert_eq!(advertised.as_str(), "http://plane-1.example:7070");
+        for wrong in [
+            "plane-1:7070",
+            "http://plane-1",
+            "http://a b:1",
+            "http://a:1/x",
+            "",
+        ] {
+            assert!(wrong.parse::<Advertised>().is_err(), "{wrong}");
         }
     }
 

@@ -36,6 +36,6 @@ mod webhooks;
 mod zones;
 
 pub use app::{Running, StartError, start};
-pub use config::{Config, InvalidStoreSpec, SealSource, StoreSpec};
+pub use config::{Advertised, Config, InvalidAdvertised, InvalidStoreSpec, SealSource, StoreSpec};
 pub use seal::SealKeys;
 pub use store::{EtcdAccess, EtcdAddress, InvalidEtcdAddress};

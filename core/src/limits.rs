@@ -153,8 +153,14 @@ pub const SYNC_SILENCE: Duration = Duration::from_secs(10);
 pub const RECONNECT_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause before a proxy connects again.
 pub const RECONNECT_LONGEST: Duration = Duration::from_secs(10);
-/// Time to connect to a control plane.
-pub const CONTROL_CONNECT_TIME: Duration = Duration::from_secs(3);
+/// Time to connect to one address of a control plane.
+pub const CONTROL_CONNECT_TIME: Duration = Duration::from_secs(1);
+/// Time a control plane has to open a stream, before the next one is asked.
+pub const CONTROL_OPEN_TIME: Duration = Duration::from_secs(2);
+/// Times one question is sent on to the owner of what it is about, in a row.
+pub const CONTROL_REDIRECTS: usize = 16;
+/// Pause before an owner that was named and is not there is looked for again.
+pub const CONTROL_REDIRECT_PAUSE: Duration = Duration::from_millis(500);
 /// Pause between two pings on a connection between a proxy and a control plane.
 pub const CONTROL_KEEPALIVE: Duration = Duration::from_secs(10);
 /// Time the other side of such a connection has to answer a ping.
@@ -533,8 +539,14 @@ pub const HOUSEKEEPING_INTERVAL: Duration = Duration::from_mins(5);
 pub const SESSION_MEMORY: Duration = Duration::from_hours(7 * 24);
 /// How long what a proxy knows of an agent's spend is good for a refusal.
 pub const STANDING_TIME: Duration = Duration::from_secs(1);
-/// How long the ledger must have been away before it counts as an outage.
-pub const OUTAGE_GRACE: Duration = Duration::from_secs(1);
+/// How long the ledger must have been away before it counts as an outage: longer than another control
+/// plane takes to own it.
+pub const OUTAGE_GRACE: Duration = Duration::from_secs(8);
+/// Time a request waits for a ledger that says nothing: until its silence is noticed, and until
+/// another control plane owns it.
+pub const OUTAGE_WAIT: Duration = Duration::from_secs(12);
+/// Silence of the ledger in spite of questions after which those who wait no longer count on an answer.
+pub const OUTAGE_SILENCE: Duration = Duration::from_secs(1);
 /// How long requests are let through without the ledger, where the policy allows it.
 pub const OUTAGE_ALLOWED_TIME: Duration = Duration::from_mins(5);
 /// What they may cost at one proxy: one part in so many of the agent's smallest budget.

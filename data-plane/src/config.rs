@@ -18,8 +18,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
-    /// The control plane's address, `http://127.0.0.1:7070`; absent to live on the snapshot alone.
-    pub control_plane: Option<String>,
+    /// The control planes' addresses, `http://127.0.0.1:7070`; none to live on the snapshot alone.
+    pub control_planes: Vec<String>,
     /// Where the last good policy is kept for a start without control plane.
     pub snapshot: Option<PathBuf>,
     /// Where money under way is written down, for the next process to settle after a crash.
@@ -40,7 +40,7 @@ impl Config {
         Self {
             listen,
             admin,
-            control_plane: None,
+            control_planes: Vec::new(),
             snapshot: None,
             journal: None,
             proxy_id: None,

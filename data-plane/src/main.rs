@@ -24,13 +24,14 @@ struct Args {
     /// Address of /livez, /readyz and /metrics
     #[arg(long, env = "AGIX_ADMIN", default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
-    /// The control plane
+    /// The control planes, separated by commas; any of them names the others' owner of the ledger
     #[arg(
         long,
         env = "AGIX_CONTROL_PLANE",
+        value_delimiter = ',',
         default_value = "http://127.0.0.1:7070"
     )]
-    control_plane: String,
+    control_plane: Vec<String>,
     /// File for the last good policy, used when the control plane is away at the start
     #[arg(long, env = "AGIX_SNAPSHOT", value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -96,7 +97,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = Config {
-        control_plane: Some(args.control_plane),
+        control_planes: args.control_plane,
         snapshot: args.snapshot,
         journal: args.journal,
         proxy_id: args.id,

@@ -19,7 +19,6 @@ use tokio_util::task::TaskTracker;
 use crate::admin;
 use crate::clock;
 use crate::config::Config;
-use crate::control_line;
 use crate::listener;
 use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
 use crate::quota;
@@ -91,7 +90,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         .proxy_id
         .clone()
         .unwrap_or_else(|| default_id(listen));
-    let queue = queue_of(&config, &proxy_id);
+    // Addresses that are none are complained of by those who talk with the control plane all the time.
+    let queue = webhook::Queue::new(&config.control_planes, proxy_id.clone());
     let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink), journal, queue);
     let shared = Arc::new(shared);
     shared.quota.inherit(left.unwrap_or_default());
@@ -103,7 +103,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     tasks.spawn(listener::accept(callers, pool, drain.clone()));
     tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
     let proxy = SyncConfig {
-        endpoints: config.control_plane.iter().cloned().collect(),
+        endpoints: config.control_planes.clone(),
         proxy_id,
         incarnation: clock::random(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -187,13 +187,6 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, St
 fn worker_count(config: &Config) -> NonZeroUsize {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     config.workers.unwrap_or_else(cores)
-}
-
-/// The way to the queue of webhooks. An address that is none is complained of by those who talk with
-/// the control plane all the time.
-fn queue_of(config: &Config, proxy: &ProxyId) -> Option<webhook::Queue> {
-    let channel = control_line::lazily(config.control_plane.clone()?).ok()?;
-    Some(webhook::Queue::new(channel, proxy.clone()))
 }
 
 fn keep_policy_current(

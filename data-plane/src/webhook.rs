@@ -13,31 +13,93 @@ mod run;
 mod worker;
 
 use std::fmt;
+use std::sync::Arc;
 
 use agix_core::id::ProxyId;
-use agix_core::limits::WEBHOOK_MESSAGE_BYTES;
+use agix_core::limits::{CONTROL_REDIRECTS, WEBHOOK_MESSAGE_BYTES};
 use agix_proto::v1::webhooks_client::WebhooksClient;
+use arc_swap::ArcSwap;
 use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 pub(crate) use receive::receive;
 pub(crate) use worker::{WorkerConfig, work};
 
-/// The way to the queue.
+use crate::control_line;
+
+/// The way to the queue, wherever it is. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Queue {
-    channel: Channel,
+    endpoints: Arc<[String]>,
+    /// Where it was found last.
+    place: Arc<ArcSwap<Place>>,
     proxy: ProxyId,
 }
 
+/// A control plane and the way to it.
+struct Place {
+    address: String,
+    channel: Channel,
+}
+
 impl Queue {
-    pub(crate) const fn new(channel: Channel, proxy: ProxyId) -> Self {
-        Self { channel, proxy }
+    /// The queue of the control planes at `endpoints`; `None` if none of them is an address.
+    pub(crate) fn new(endpoints: &[String], proxy: ProxyId) -> Option<Self> {
+        let place = endpoints.iter().find_map(|it| Place::at(it.clone()))?;
+        Some(Self {
+            endpoints: endpoints.into(),
+            place: Arc::new(ArcSwap::from_pointee(place)),
+            proxy,
+        })
     }
 
-    fn client(&self) -> WebhooksClient<Channel> {
-        WebhooksClient::new(self.channel.clone())
-            .max_decoding_message_size(WEBHOOK_MESSAGE_BYTES)
-            .max_encoding_message_size(WEBHOOK_MESSAGE_BYTES)
+    /// Asks the queue for what can be asked for twice: where it was found last, or where that one
+    /// says, or each control plane in turn.
+    async fn ask<T, F>(&self, question: impl Fn(WebhooksClient<Channel>) -> F) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        let mut turns = self.endpoints.iter();
+        for _ in 0..CONTROL_REDIRECTS {
+            let place = self.place.load_full();
+            let client = WebhooksClient::new(place.channel.clone())
+                .max_decoding_message_size(WEBHOOK_MESSAGE_BYTES)
+                .max_encoding_message_size(WEBHOOK_MESSAGE_BYTES);
+            let status = match question(client).await {
+                Err(status) if status.code() == Code::Unavailable => status,
+                answer => return answer,
+            };
+            let owner = control_line::owner(&status);
+            let owner = owner.and_then(|it| control_line::redirected(&place.address, it).ok());
+            let Some(next) = owner.or_else(|| turns.next().cloned()) else {
+                return Err(status);
+            };
+            match Place::at(next) {
+                Some(next) => self.place.store(Arc::new(next)),
+                None => return Err(status),
+            }
+        }
+        Err(Status::unavailable(
+            "the control planes name each other as owner of the queue",
+        ))
+    }
+
+    /// Where the queue was found does not answer: the next question goes to another control plane.
+    fn look_elsewhere(&self) {
+        let hangs = self.place.load();
+        let after = self.endpoints.iter().position(|it| *it == hangs.address);
+        let after = after.and_then(|place| self.endpoints.get(place.saturating_add(1)));
+        let next = after.or_else(|| self.endpoints.first());
+        if let Some(next) = next.and_then(|it| Place::at(it.clone())) {
+            self.place.store(Arc::new(next));
+        }
+    }
+}
+
+impl Place {
+    fn at(address: String) -> Option<Self> {
+        let channel = control_line::lazily(&address).ok()?;
+        Some(Self { address, channel })
     }
 }
 

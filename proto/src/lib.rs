@@ -18,5 +18,8 @@ pub mod v1 {
     tonic::include_proto!("agix.v1");
 }
 
+/// Names, in the metadata of a refusal, the control plane that owns what was asked for.
+pub const OWNER: &str = "agix-owner";
+
 /// The compiled descriptors of `agix.v1`, for the reflection service.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/agix.v1.bin"));

@@ -30,9 +30,14 @@ pub struct Said {
 impl Agixctl {
     /// Talks to `control_plane`; `home` holds what it may write.
     pub fn new(home: &Path, control_plane: SocketAddr) -> Self {
+        Self::at(home, format!("http://{control_plane}"))
+    }
+
+    /// Talks to whichever of `endpoints` it reaches.
+    pub fn at(home: &Path, endpoints: String) -> Self {
         Self {
             home: home.to_owned(),
-            endpoint: format!("http://{control_plane}"),
+            endpoint: endpoints,
         }
     }
 

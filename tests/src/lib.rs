@@ -18,6 +18,7 @@ pub mod crowd;
 pub mod etcd;
 pub mod mock_provider;
 pub mod program;
+pub mod replicas;
 pub mod test_bed;
 pub mod transcript;
 pub mod wait;

@@ -134,16 +134,7 @@ impl TestBed {
 
     /// `policy` with the providers of its models at the mock.
     pub fn document(&self, policy: &str) -> String {
-        let mock = self.mock.address();
-        format!(
-            r#"providers:
-  openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
-  deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
-  anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: {KEY} }}
-  gemini: {{ api: gemini, base_url: "http://{mock}/v1beta", api_key: {KEY} }}
-{policy}
-"#
-        )
+        document(&self.mock, policy)
     }
 
     /// Starts a proxy and waits until it is ready.
@@ -159,7 +150,8 @@ impl TestBed {
         if settings.id.is_empty() {
             settings.id = format!("proxy-{}", self.proxies.len() + 1);
         }
-        Proxy::start(self.directory(), self.control_plane.address, &settings).await
+        let control_plane = format!("http://{}", self.control_plane.address);
+        Proxy::start(self.directory(), &control_plane, &settings).await
     }
 
     /// Ends the control plane with `kill -9`.
@@ -193,6 +185,20 @@ impl TestBed {
     }
 }
 
+/// `policy` with the providers of its models at a mock.
+pub fn document(mock: &MockProvider, policy: &str) -> String {
+    let mock = mock.address();
+    format!(
+        r#"providers:
+  openai: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
+  deepseek: {{ api: openai, base_url: "http://{mock}/v1", api_key: {KEY} }}
+  anthropic: {{ api: anthropic, base_url: "http://{mock}", api_key: {KEY} }}
+  gemini: {{ api: gemini, base_url: "http://{mock}/v1beta", api_key: {KEY} }}
+{policy}
+"#
+    )
+}
+
 impl ControlPlane {
     /// Starts one whose store is in `directory`.
     ///
@@ -210,7 +216,11 @@ impl ControlPlane {
 }
 
 impl Proxy {
-    async fn start(directory: &Path, control_plane: SocketAddr, settings: &ProxySettings) -> Self {
+    /// Starts one that knows `control_planes`, URLs separated by commas.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start(directory: &Path, control_planes: &str, settings: &ProxySettings) -> Self {
         let listen = settings
             .listen
             .map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
@@ -222,7 +232,7 @@ impl Proxy {
             "--id",
             &settings.id,
             "--control-plane",
-            &format!("http://{control_plane}"),
+            control_planes,
         ]
         .map(str::to_owned)
         .into();
@@ -261,7 +271,11 @@ impl Proxy {
     }
 }
 
-fn steady_address() -> SocketAddr {
+/// An address of this machine that a program keeps when it is started again.
+///
+/// # Panics
+/// A bound socket has no address.
+pub fn steady_address() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Several test programs may run at once: each begins elsewhere, neighbours far apart.
     let process = std::process::id().wrapping_mul(131) % u32::from(PORTS);

@@ -293,8 +293,8 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let LedgerCommand::Verify = args.command;
     let client = connect(global).await?;
-    let mut ledger = client.ledger();
-    let answer = client.call(ledger.verify(VerifyRequest {})).await?;
+    let verify = client.ledger(async |mut ledger| ledger.verify(VerifyRequest {}).await);
+    let answer = verify.await?;
     let verified = Verified::from(answer.into_inner());
     let exit = if verified.ok { Exit::Ok } else { Exit::Failed };
     output.data(&verified)?;

@@ -227,8 +227,8 @@ async fn list(
     client: &Client,
     request: ListAgentsRequest,
 ) -> Result<ListAgentsResponse, CallError> {
-    let mut ledger = client.ledger();
-    let answer = client.call(ledger.list_agents(request)).await?;
+    let list = client.ledger(async |mut ledger| ledger.list_agents(request.clone()).await);
+    let answer = list.await?;
     Ok(answer.into_inner())
 }
 

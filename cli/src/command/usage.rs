@@ -328,12 +328,11 @@ pub(crate) async fn run(
         since_day: since.map_or(0, Day::number),
         until_day: args.until.map_or(0, Day::number),
     };
-    let mut ledger = client.ledger();
-    let reading = async {
+    let reading = client.ledger(async |mut ledger| {
         let answer = ledger.list_usage(request).await?;
         collect(answer.into_inner(), args).await
-    };
-    let sums = client.call(reading).await??;
+    });
+    let sums = reading.await??;
     if sums.rows.is_empty() && !output.for_programs() {
         Output::words("nothing was used\n");
         return Ok(Exit::Ok);

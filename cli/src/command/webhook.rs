@@ -126,9 +126,8 @@ fn executions(wire: Vec<v1::WebhookExecution>) -> Result<Vec<Execution>, CallErr
 /// Reads an execution that must be there.
 async fn get(client: &Client, id: &str) -> Result<v1::GetExecutionResponse, CallError> {
     let request = v1::GetExecutionRequest { id: id.to_owned() };
-    let answer = client
-        .call(client.webhooks().get_execution(request))
-        .await?;
+    let get = client.webhooks(async |mut queue| queue.get_execution(request.clone()).await);
+    let answer = get.await?;
     Ok(answer.into_inner())
 }
 

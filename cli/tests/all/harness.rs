@@ -128,6 +128,7 @@ impl Fleet {
             http: None,
             store: StoreSpec::Memory,
             seal: SealSource::Own,
+            advertise: None,
         };
         let start = agix_control_plane::start(config, shutdown.clone());
         let control_plane = runtime.block_on(start).unwrap();
@@ -145,7 +146,7 @@ impl Fleet {
     pub(crate) fn proxy(&mut self, id: &str) {
         let any = || ([127, 0, 0, 1], 0).into();
         let config = agix_proxy::Config {
-            control_plane: Some(format!("http://{}", self.control)),
+            control_planes: vec![format!("http://{}", self.control)],
             proxy_id: Some(ProxyId::new(id).unwrap()),
             workers: std::num::NonZeroUsize::new(1),
             ..agix_proxy::Config::new(any(), any())

@@ -61,9 +61,16 @@ pub(super) fn of_close(reason: CloseReason) -> Status {
     Status::new(code, reason.to_string())
 }
 
-/// The ledger does not answer; nobody's fault is logged here: its owner says what it waits for.
+/// The owner does not answer; nobody's fault is logged here: it says itself what it waits for. One
+/// that is elsewhere is named for programs, too.
 pub(super) fn of_not_served(error: &NotServed) -> Status {
-    Status::unavailable(error.to_string())
+    let mut status = Status::unavailable(error.to_string());
+    if let NotServed::Elsewhere { owner, what: _ } = error
+        && let Ok(owner) = owner.parse()
+    {
+        status.metadata_mut().insert(agix_proto::OWNER, owner);
+    }
+    status
 }
 
 pub(super) fn of_stream_end(end: &StreamEnd) -> Status {

@@ -51,6 +51,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
         http: None,
         store: StoreSpec::Embedded(directory.path().to_owned()),
         seal: SealSource::Own,
+        advertise: None,
     };
     let refused = start(config, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(refused, StartError::Store(_)));
@@ -71,6 +72,7 @@ async fn an_address_in_use_is_named() {
         http: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,
+        advertise: None,
     };
     let address = config.listen.to_string();
     let refused = start(config, CancellationToken::new()).await.unwrap_err();

@@ -50,6 +50,7 @@ impl Plane {
             http: None,
             store,
             seal: SealSource::Own,
+            advertise: None,
         };
         let running = start(config, shutdown.clone()).await.unwrap();
         Self {

@@ -102,6 +102,8 @@ pub struct Agent {
     pub(super) told: Option<Mono>,
     /// When it was last looked at who has waited long enough.
     pub(super) looked: Option<Mono>,
+    /// When it was last seen that the ledger is asked in vain.
+    pub(super) unheard: Mono,
     /// Whether the ledger should hear at once.
     pub(super) urgent: bool,
     /// Whether something happened that was not reported.
@@ -131,6 +133,7 @@ impl Agent {
             reported: None,
             told: None,
             looked: None,
+            unheard: Mono::default(),
             urgent: false,
             dirty: false,
             unbounded: NanoUsd::ZERO,
@@ -175,13 +178,14 @@ impl Agent {
         if !link.up || !link.is_usable(now) {
             let lacks_money = self.lacks_only_money(need);
             match self.on_outage(lacks_money) {
-                OnOutage::Held if !link.is_away_for(OUTAGE_GRACE, now) => {}
                 OnOutage::Allow => {
                     if let Some(ticket) = self.let_through(need, link, now) {
                         return Admission::Granted(ticket);
                     }
                     return Admission::Refused(Refused::Undecided);
                 }
+                // Another control plane takes the ledger over.
+                OnOutage::Deny | OnOutage::Held if !link.is_away_for(OUTAGE_GRACE, now) => {}
                 OnOutage::Deny | OnOutage::Held => return Admission::Refused(Refused::Undecided),
             }
         }
@@ -437,8 +441,8 @@ impl Agent {
     }
 
     /// Lets a request begin without the ledger's word: for a bounded time and at a bounded cost.
-    fn let_through(&mut self, need: Need, link: &Link, now: Mono) -> Option<Ticket> {
-        if now.since(link.since) > OUTAGE_ALLOWED_TIME {
+    pub(super) fn let_through(&mut self, need: Need, link: &Link, now: Mono) -> Option<Ticket> {
+        if link.is_away_for(OUTAGE_ALLOWED_TIME, now) {
             return None;
         }
         let terms = &self.rules.terms;

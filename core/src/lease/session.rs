@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::backoff::full_jitter;
 use crate::id::ProxyId;
 use crate::limits::{
-    LEASE, LEASE_RENEWAL, LEDGER_RECONNECT_LONGEST, LEDGER_SILENCE, RECONNECT_FIRST,
+    LEASE, LEASE_RENEWAL, LEDGER_RECONNECT_LONGEST, LEDGER_SILENCE, OUTAGE_SILENCE, RECONNECT_FIRST,
 };
 use crate::planted::{self, Bug};
 use crate::quota::{
@@ -355,6 +355,12 @@ impl Link {
     pub fn is_usable(&self, now: Mono) -> bool {
         let lasts = now < self.until || planted::has(Bug::UseAfterLease);
         self.session.is_some() && lasts
+    }
+
+    /// Whether the ledger is asked in vain: it cannot be reached, or has not answered a question of the
+    /// last second. Holds for those for whom it is asked all the time.
+    pub fn is_unheard(&self, now: Mono) -> bool {
+        !self.up || !self.is_usable(now) || self.until.after(OUTAGE_SILENCE) < lease_end(now)
     }
 
     /// Whether the ledger has been out of reach for so long.

@@ -3,7 +3,10 @@
 use super::agent::{Agent, Refused};
 use super::parked::{Decided, Outcome, Parked, Wish};
 use super::session::Link;
-use crate::limits::{ADMISSION_WAIT, BUDGET_WAIT, PRESSED_TIME, WAITING_REPORT_INTERVAL};
+use super::ticket::Ticket;
+use crate::limits::{
+    ADMISSION_WAIT, BUDGET_WAIT, OUTAGE_GRACE, OUTAGE_WAIT, PRESSED_TIME, WAITING_REPORT_INTERVAL,
+};
 use crate::planted::{self, Bug};
 use crate::policy::OnOutage;
 use crate::quota::{AgentUpdate, SessionId};
@@ -78,15 +81,19 @@ impl Agent {
     /// Decides who has waited long enough.
     pub fn handle_timeout(&mut self, link: &Link, now: Mono) -> Vec<Decided> {
         self.looked = Some(now);
+        if link.is_unheard(now) {
+            self.unheard = now;
+        }
         let mut decided = self.serve(link, now);
         let waiting: Vec<Parked> = self.parked.drain(..).collect();
         for parked in waiting {
             match self.overdue(&parked, link, now) {
                 Some(refused) => {
                     self.dirty = true;
+                    let anyway = self.unasked(&parked, link, now).map(Outcome::Admitted);
                     decided.push(Decided {
                         waiter: parked.id,
-                        outcome: Outcome::Refused(refused),
+                        outcome: anyway.unwrap_or(Outcome::Refused(refused)),
                     });
                 }
                 None => self.parked.push_back(parked),
@@ -134,7 +141,15 @@ impl Agent {
             Wish::Begin(need) => self.lacks_only_money(need),
             Wish::Reserve { .. } => true,
         };
-        if !link.up || !link.is_usable(now) || !lacks_only_money {
+        if link.is_unheard(now) {
+            // Until another control plane owns the ledger, unless the policy does not wait for one.
+            let is_out = link.is_away_for(OUTAGE_GRACE, now) || waited >= OUTAGE_WAIT;
+            let goes_on = self.on_outage(lacks_only_money) == OnOutage::Allow;
+            return (is_out || goes_on).then_some(Refused::Undecided);
+        }
+        // A ledger that is back gets the time it always has.
+        let back = self.unheard.max(link.since);
+        if !lacks_only_money && now.since(back) >= ADMISSION_WAIT {
             return Some(Refused::Undecided);
         }
         if waited < BUDGET_WAIT {
@@ -157,6 +172,19 @@ impl Agent {
             },
             None => Refused::Undecided,
         })
+    }
+
+    /// Lets one who waited for a ledger that is not heard begin all the same, if the policy says so.
+    fn unasked(&mut self, parked: &Parked, link: &Link, now: Mono) -> Option<Ticket> {
+        let Wish::Begin(need) = parked.wish else {
+            return None;
+        };
+        let lacks_money = self.lacks_only_money(need);
+        let is_allowed = self.on_outage(lacks_money) == OnOutage::Allow;
+        if !is_allowed || !link.is_unheard(now) {
+            return None;
+        }
+        self.let_through(need, link, now)
     }
 
     /// Gives back everything nobody here waits for.

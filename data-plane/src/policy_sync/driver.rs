@@ -25,7 +25,7 @@ use super::snapshot_file::SnapshotFile;
 use super::status::{Source, SyncStatus};
 use super::{Install, LoadSource, SyncConfig};
 use crate::clock::{self, Clock};
-use crate::control_line::LineError;
+use crate::control_line::{LineError, Turn};
 
 /// The driver of the client session.
 pub(super) struct Driver {
@@ -208,11 +208,9 @@ impl Driver {
     }
 
     fn connect(&mut self, attempt: u64, applied: Option<Version>) {
-        let endpoints = &self.config.endpoints;
-        let turn = usize::try_from(attempt)
-            .unwrap_or(0)
-            .checked_rem(endpoints.len());
-        let Some(endpoint) = turn.and_then(|turn| endpoints.get(turn)) else {
+        // Not all proxies begin at the same control plane.
+        let attempt = self.config.incarnation.wrapping_add(attempt);
+        let Some(turn) = Turn::of(attempt, &self.config.endpoints) else {
             return;
         };
         let hello = Hello {
@@ -222,7 +220,7 @@ impl Driver {
             address: self.config.address.clone(),
             applied,
         };
-        self.stream = Stream::Opening(Box::pin(connection::open(endpoint.clone(), hello)));
+        self.stream = Stream::Opening(Box::pin(connection::open(turn, hello)));
     }
 
     fn begin_install(&mut self, received: Received) {

@@ -5,15 +5,20 @@ use agix_proto::v1;
 use agix_proto::v1::quota_client::QuotaClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 
-use crate::control_line::{Line, LineError, connect};
+use crate::control_line::{Line, LineError, Turn};
 
 /// An open stream.
 pub(super) type Connection = Line<v1::QuotaRequest, v1::QuotaResponse>;
 
-/// Opens a stream to `address`, on which nothing has been said yet.
-pub(super) async fn open(address: String) -> Result<Connection, LineError> {
-    let channel = connect(address).await?;
+/// Opens a stream to the ledger's owner, whom the control plane asked names if it is another; nothing
+/// has been said on it yet.
+pub(super) async fn open(turn: Turn) -> Result<Connection, LineError> {
+    turn.open(open_there).await
+}
+
+async fn open_there(channel: Channel) -> Result<Connection, LineError> {
     let (say, said) = mpsc::channel(SYNC_QUEUE);
     let mut client = QuotaClient::new(channel).max_decoding_message_size(GRPC_MESSAGE_BYTES);
     let answer = client.session(ReceiverStream::new(said)).await?;

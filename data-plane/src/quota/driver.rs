@@ -30,7 +30,7 @@ use super::connection::{self, Connection};
 use super::schedule::Schedule;
 use super::{Gate, Quota};
 use crate::clock;
-use crate::control_line::LineError;
+use crate::control_line::{LineError, Turn};
 
 /// Who the proxy is, and where its ledger is.
 #[derive(Debug, Clone)]
@@ -43,6 +43,8 @@ pub(crate) struct DriverConfig {
 
 struct Driver {
     endpoints: Vec<String>,
+    /// Where the first try goes, so that not all proxies begin at the same control plane.
+    first: u64,
     quota: Arc<Quota>,
     news: mpsc::Receiver<Arc<Gate>>,
     session: Session,
@@ -80,6 +82,7 @@ pub(crate) async fn run(
     let driver = Driver {
         session: Session::new(config.proxy, config.incarnation, now),
         endpoints: config.endpoints,
+        first: config.incarnation,
         quota,
         news,
         schedule: Schedule::default(),
@@ -227,11 +230,8 @@ impl Driver {
     }
 
     fn open(&mut self, attempt: u64) {
-        let turn = usize::try_from(attempt)
-            .unwrap_or(0)
-            .checked_rem(self.endpoints.len());
-        if let Some(endpoint) = turn.and_then(|turn| self.endpoints.get(turn)) {
-            self.stream = Stream::Opening(Box::pin(connection::open(endpoint.clone())));
+        if let Some(turn) = Turn::of(self.first.wrapping_add(attempt), &self.endpoints) {
+            self.stream = Stream::Opening(Box::pin(connection::open(turn)));
         }
     }
 

@@ -139,9 +139,12 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 async fn accept(queue: &Queue, request: v1::AcceptRequest) -> Result<v1::AcceptResponse, Refusal> {
-    let answered = timeout(WEBHOOK_ACCEPT_TIME, async {
-        queue.client().accept(request).await
+    // It has the key of its delivery, so that it is stored once however often it is asked for.
+    let accept = queue.ask(|mut client| {
+        let request = request.clone();
+        async move { client.accept(request).await }
     });
+    let answered = timeout(WEBHOOK_ACCEPT_TIME, accept);
     match answered.await {
         Ok(Ok(response)) => Ok(response.into_inner()),
         Ok(Err(status)) if status.code() == Code::InvalidArgument => {
@@ -153,6 +156,7 @@ async fn accept(queue: &Queue, request: v1::AcceptRequest) -> Result<v1::AcceptR
         }
         Err(_elapsed) => {
             tracing::warn!("a webhook was not taken in time");
+            queue.look_elsewhere();
             Err(unavailable())
         }
     }
@@ -186,7 +190,11 @@ async fn result(
     let request = v1::AwaitRequest {
         execution_id: accepted.execution_id.clone(),
     };
-    let answered = timeout(patience, async { queue.client().r#await(request).await });
+    let wait = queue.ask(|mut client| {
+        let request = request.clone();
+        async move { client.r#await(request).await }
+    });
+    let answered = timeout(patience, wait);
     let response = answered.await.ok()?.ok()?.into_inner();
     let result = RunResult::try_from(response.result?).ok()?;
     let id = ExecutionId::parse(&accepted.execution_id)?;

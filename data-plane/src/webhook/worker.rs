@@ -22,11 +22,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::transport::Channel;
 
 use super::callback::{self, Callbacks};
 use super::{message, run};
 use crate::clock;
-use crate::control_line::{Line, LineError, connect};
+use crate::control_line::{Line, LineError, Turn};
 use crate::shared::Shared;
 use crate::worker::Worker;
 
@@ -118,10 +119,9 @@ impl Labour {
             }
         }
         while !(drain.is_cancelled() && self.claims.is_empty()) {
-            let turn = usize::try_from(failures).unwrap_or(0);
             let connected = tokio::select! {
                 () = drain.cancelled(), if self.claims.is_empty() => break,
-                connected = self.connect(turn) => connected,
+                connected = self.connect(failures) => connected,
             };
             match connected {
                 Ok(mut stream) => {
@@ -148,15 +148,16 @@ impl Labour {
         }
     }
 
-    async fn connect(&self, turn: usize) -> Result<Stream, LineError> {
-        let place = turn.checked_rem(self.config.endpoints.len()).unwrap_or(0);
-        let address = self
-            .config
-            .endpoints
-            .get(place)
-            .cloned()
-            .unwrap_or_default();
-        let channel = connect(address).await?;
+    async fn connect(&self, failures: u32) -> Result<Stream, LineError> {
+        let attempt = self.config.identity.incarnation;
+        let attempt = attempt.wrapping_add(failures.into());
+        match Turn::of(attempt, &self.config.endpoints) {
+            Some(turn) => turn.open(|channel| self.connect_to(channel)).await,
+            None => Err(LineError::Ended),
+        }
+    }
+
+    async fn connect_to(&self, channel: Channel) -> Result<Stream, LineError> {
         let (say, said) = mpsc::channel(OUTBOX);
         let mut client = WebhooksClient::new(channel)
             .max_decoding_message_size(WEBHOOK_MESSAGE_BYTES)

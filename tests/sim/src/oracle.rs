@@ -12,7 +12,7 @@ use std::fmt;
 
 use agix_core::budget::DaySpan;
 use agix_core::lease::Refused;
-use agix_core::limits::{ADMISSION_WAIT, BUDGET_WAIT};
+use agix_core::limits::{ADMISSION_WAIT, BUDGET_WAIT, OUTAGE_WAIT};
 use agix_core::quota::{Day, SessionId};
 use agix_core::units::{AlertPercent, NanoUsd};
 use agix_core::usage::UsageTotals;
@@ -182,7 +182,12 @@ impl Oracle {
     /// A request waited until now; its proxy has stood still for `paused` by now.
     pub fn waited(&mut self, wait: &Wait, now: Nanos, paused: Nanos) {
         let longest = if wait.begins && !self.had_budget(wait.agent) {
-            nanos(ADMISSION_WAIT)
+            // Longer only while the ledger may be changing its owner.
+            if self.mix == Mix::Calm {
+                nanos(ADMISSION_WAIT)
+            } else {
+                nanos(OUTAGE_WAIT) + nanos(ADMISSION_WAIT)
+            }
         } else {
             nanos(BUDGET_WAIT)
         };

@@ -24,6 +24,7 @@ mod quota_abandoned;
 mod quota_budget;
 mod quota_outage;
 mod quota_rates;
+mod replicas;
 mod sdk;
 mod store_secrets;
 mod sync_fleet;

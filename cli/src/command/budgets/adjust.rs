@@ -123,8 +123,8 @@ pub(super) async fn run(
 async fn book(client: &Client, request: &AdjustRequest) -> Result<AdjustResponse, Failure> {
     let mut tries = 1;
     loop {
-        let mut ledger = client.ledger();
-        let error = match client.call(ledger.adjust(request.clone())).await {
+        let adjust = client.ledger(async |mut ledger| ledger.adjust(request.clone()).await);
+        let error = match adjust.await {
             Ok(answer) => return Ok(answer.into_inner()),
             Err(error) => error,
         };

@@ -72,6 +72,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         http: Some(args.http),
         store: StoreSpec::Embedded(data_dir.join("store")),
         seal: SealSource::Own,
+        advertise: None,
     };
     let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
         .await
@@ -79,7 +80,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
     let control = control_plane.address;
     let requests = Requests::start();
     let config = ProxyConfig {
-        control_plane: Some(format!("http://{control}")),
+        control_planes: vec![format!("http://{control}")],
         proxy_id: ProxyId::new(PROXY_ID).ok(),
         drain: DRAIN_TIME,
         sink: requests.sink(),

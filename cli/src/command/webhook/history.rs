@@ -215,9 +215,8 @@ async fn list(args: &HistoryArgs, client: &Client) -> Result<(Vec<Execution>, bo
         since_ms: since,
         most: args.limit,
     };
-    let answer = client
-        .call(client.webhooks().list_executions(request))
-        .await?;
+    let list = client.webhooks(async |mut queue| queue.list_executions(request.clone()).await);
+    let answer = list.await?;
     let answer = answer.into_inner();
     let mut found = executions(answer.executions)?;
     found.reverse();

@@ -65,8 +65,8 @@ impl View for List {
 
 pub(super) async fn run(client: &Client, output: Output) -> Result<Exit, Failure> {
     let policy = current_policy(client).await?;
-    let request = v1::GetQueueRequest {};
-    let queue = client.call(client.webhooks().get_queue(request)).await?;
+    let get = client.webhooks(async |mut queue| queue.get_queue(v1::GetQueueRequest {}).await);
+    let queue = get.await?;
     let queue = queue.into_inner();
     let mut counts: BTreeMap<String, v1::WebhookCount> = queue
         .webhooks

@@ -44,7 +44,8 @@ pub(super) async fn run(
     let request = v1::ReplayRequest {
         id: args.id.clone(),
     };
-    let answer = client.call(client.webhooks().replay(request)).await?;
+    let replay = client.webhooks(async |mut queue| queue.replay(request.clone()).await);
+    let answer = replay.await?;
     let execution_id = answer.into_inner().execution_id;
     output.data(&Replayed {
         new: execution_id != args.id,

@@ -1,6 +1,7 @@
 //! Sessions, leases and the log.
 
-use crate::limits::REPORT_AGENTS;
+use crate::limits::{ADMISSION_WAIT, LEDGER_SILENCE, OUTAGE_GRACE, OUTAGE_WAIT, REPORT_AGENTS};
+use crate::policy::OnOutage;
 use crate::quota::{AgentReport, FromLedger, Hello, PoolReport, SessionId};
 
 use super::*;
@@ -31,9 +32,62 @@ fn rights_end_with_the_lease() {
     assert!(world.agent(0, "a").idle_requests() > 3);
     world.proxies[0].is_cut = true;
     assert!(world.try_ask(0, "a", Need::default()).unwrap().is_ok());
-    world.pass(Duration::from_secs(11));
+    world.pass(LEDGER_SILENCE + OUTAGE_GRACE);
     let refused = world.try_ask(0, "a", Need::default()).unwrap();
     assert_eq!(refused, Err(Refused::Undecided));
+}
+
+#[test]
+fn a_request_waits_while_the_ledger_changes_its_owner() {
+    for limits in [
+        terms(|terms| terms.requests_per_minute = Some(5)),
+        terms(|terms| terms.daily = Some(usd(100))),
+    ] {
+        let mut world = World::new(1);
+        world.limit("a", &limits);
+        let need = Need {
+            money: usd(1),
+            ..Need::default()
+        };
+        world.tell(Input::Gone { stream: 0 });
+        world.input(0, SessionInput::Lost { random: 0 });
+        world.proxies[0].is_cut = true;
+        let waiter = world.try_ask(0, "a", need).unwrap_err();
+        world.pass(OUTAGE_GRACE / 2);
+        assert_eq!(world.outcome(0, waiter), None);
+        world.proxies[0].is_cut = false;
+        world.input(0, SessionInput::Opened);
+        let (link, now) = (world.link(0), world.mono());
+        let decided = world.agent(0, "a").handle_timeout(&link, now);
+        assert!(decided.is_empty(), "it is not refused for having waited");
+        world.pass(Duration::from_secs(1));
+        let outcome = world.outcome(0, waiter);
+        assert!(matches!(outcome, Some(Ok(_))), "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_request_waits_for_a_ledger_that_falls_silent_but_not_without_end() {
+    let mut world = World::new(2);
+    world.limit("a", &terms(|terms| terms.requests_per_minute = Some(5)));
+    let rules = world.agent(1, "a").rules().clone();
+    world.agent(1, "a").set_rules(Rules {
+        rates_on_outage: OnOutage::Allow,
+        ..rules
+    });
+    world.pass(Duration::from_secs(1));
+    for proxy in &mut world.proxies {
+        proxy.is_cut = true;
+    }
+    let patient = world.try_ask(0, "a", Need::default()).unwrap_err();
+    let hasty = world.try_ask(1, "a", Need::default()).unwrap_err();
+    world.pass(ADMISSION_WAIT);
+    // The policy lets it go on.
+    assert!(world.outcome(1, hasty).unwrap().is_ok());
+    world.pass(OUTAGE_WAIT / 2);
+    assert_eq!(world.outcome(0, patient), None);
+    world.pass(OUTAGE_WAIT / 3);
+    assert_eq!(world.outcome(0, patient), Some(Err(Refused::Undecided)));
 }
 
 #[test]
