@@ -459,6 +459,24 @@ pub const LEDGER_FAREWELL_TIME: Duration = Duration::from_secs(2);
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.
 pub const STREAM_TAIL_TIME: Duration = Duration::from_secs(1);
+/// Spans that wait for the collector, unless the environment says otherwise; beyond it they are lost.
+pub const TRACE_QUEUE: usize = 8_192;
+/// Time the last spans get to be exported when a proxy stops.
+pub const TRACE_FLUSH_TIME: Duration = Duration::from_secs(5);
+/// Audit records that wait to be written; beyond it they are lost, and counted.
+pub const AUDIT_QUEUE: usize = 16_384;
+/// Memory that they hold together, in bytes.
+pub const AUDIT_BYTES: usize = 64 * 1024 * 1024;
+/// Lines of audit records that are written at once, in bytes.
+pub const AUDIT_BUFFER_BYTES: usize = 64 * 1024;
+/// Part of a request and of its answer that an audit record has, where the policy asks for it, in bytes.
+pub const AUDIT_CONTENT_BYTES: usize = 64 * 1024;
+/// Size from which a new file of audit records is begun, in bytes, unless the operator says otherwise.
+pub const AUDIT_FILE_BYTES: u64 = 100 * 1024 * 1024;
+/// Files of audit records that are kept, unless the operator says otherwise.
+pub const AUDIT_FILES: u32 = 10;
+/// Time the last audit records get to be written when a proxy stops.
+pub const AUDIT_FLUSH_TIME: Duration = Duration::from_secs(5);
 /// Most tokens of a simulated answer.
 pub const SIMULATED_TOKENS: u32 = 16_384;
 /// Most inputs of one embeddings request that a simulated model answers.

@@ -17,16 +17,19 @@ use agix_core::id::{AgentName, ModelName};
 use agix_core::lease::Need;
 use agix_core::time::Mono;
 use agix_core::units::Tokens;
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::timeout_at;
 
 use crate::clock;
 use crate::dialect::{Answer, Caller, ChatRequest, EmbeddingsRequest};
+use crate::front::reply::Ids;
 use crate::plan::{Plan, Target};
 use crate::quota::{self, Gate, Reservation};
 use crate::record::Record;
 use crate::relay::Opening;
 use crate::snapshot::Compiled;
+use crate::trail;
 use crate::worker::Worker;
 
 pub(crate) use report::{AttemptReport, Fault, NotAllowed, Skip};
@@ -51,7 +54,7 @@ pub(crate) struct Exchange<'a> {
     pub(crate) agent: &'a AgentName,
     pub(crate) gate: &'a Arc<Gate>,
     pub(crate) ask: &'a Ask,
-    pub(crate) request_id: &'a str,
+    pub(crate) ids: &'a Ids,
     /// The caller's headers that go to a provider of its own dialect.
     pub(crate) forwarded: &'a HeaderMap,
     /// When the request must have ended.
@@ -91,13 +94,17 @@ pub(crate) struct Failed {
 }
 
 impl Ask {
-    /// Bytes of the request.
-    pub(crate) fn bytes(&self) -> u64 {
-        let body = match self {
+    /// The request as it came.
+    pub(crate) fn body(&self) -> &Bytes {
+        match self {
             Self::Chat(chat) | Self::Tokens(chat) => chat.body(),
             Self::Embeddings(ask) => ask.body(),
-        };
-        u64::try_from(body.len()).unwrap_or(u64::MAX)
+        }
+    }
+
+    /// Bytes of the request.
+    pub(crate) fn bytes(&self) -> u64 {
+        u64::try_from(self.body().len()).unwrap_or(u64::MAX)
     }
 
     /// The most input tokens it can come to.
@@ -145,7 +152,8 @@ impl Course {
         }
     }
 
-    fn skip(&mut self, target: &Target, skip: Skip) {
+    fn skip(&mut self, record: &Record, (place, target): (usize, &Target), skip: &Skip) {
+        record.watch(|trail| trail.skipped(place, skip.reason()));
         self.attempts.push(AttemptReport::skipped(target, skip));
     }
 }
@@ -167,11 +175,11 @@ impl Exchange<'_> {
                 return Err(course.stopped(Stop::Exhausted));
             };
             if self.is_withheld(&course) {
-                course.skip(target, Skip::RetryBudget);
+                course.skip(record, (place, target), &Skip::RetryBudget);
                 return Err(course.stopped(Stop::RetryBudget));
             }
             if let Some(skip) = self.passed_over(place, target) {
-                course.skip(target, skip);
+                course.skip(record, (place, target), &skip);
                 step = run.skipped(&self.plan.facts, clock.mono());
                 continue;
             }
@@ -181,7 +189,7 @@ impl Exchange<'_> {
                 Err(None) => return Err(course.stopped(Stop::Deadline)),
                 Err(Some(no)) => {
                     let hopeless = !no.is_about_money() && !record.is_admitted();
-                    course.skip(target, Skip::Budget(no.reason()));
+                    course.skip(record, (place, target), &Skip::Budget(no.reason()));
                     course.not_allowed = Some(no);
                     if hopeless {
                         return Err(course.stopped(Stop::Exhausted));
@@ -193,7 +201,7 @@ impl Exchange<'_> {
             if course.last.is_none() {
                 self.worker.shared.retry_budget.request(clock.mono());
             }
-            let outcome = self.once(target).await;
+            let outcome = self.once(target, self.traceparent(record)).await;
             let ended = clock.mono();
             record.waited = record.waited.saturating_add(ended.since(began));
             match outcome {
@@ -210,16 +218,27 @@ impl Exchange<'_> {
                 }
                 Err(once::Unanswered::Ineligible(reason)) => {
                     record.attempt_not_made();
-                    course.skip(target, Skip::Request(reason));
+                    course.skip(record, (place, target), &Skip::Request(reason));
                     step = run.skipped(&self.plan.facts, ended);
                 }
                 Err(once::Unanswered::Fault(fault)) => {
-                    let failure = self.note(target, &fault, (began, ended), &mut course);
+                    let failure = self.note(record, (target, &fault), (began, ended), &mut course);
                     record.attempt_failed(failure, fault.billed.as_deref().copied());
                     step = run.failed(failure, &self.plan.facts, ended, clock::random());
                     course.last = Some(fault);
                 }
             }
+        }
+    }
+
+    /// What tells the provider of the trace, if the policy wants that.
+    fn traceparent(&self, record: &Record) -> Option<HeaderValue> {
+        if !self.compiled.policy.tracing.propagate {
+            return None;
+        }
+        match record.trail() {
+            Some(trail) => trail.traceparent(),
+            None => trail::unsampled(self.ids.trace_number()),
         }
     }
 
@@ -340,11 +359,12 @@ impl Exchange<'_> {
     /// Notes a failed attempt wherever it counts, and says what it was.
     fn note(
         &self,
-        target: &Target,
-        fault: &Fault,
+        record: &Record,
+        (target, fault): (&Target, &Fault),
         (began, ended): (Mono, Mono),
         course: &mut Course,
     ) -> Failure {
+        record.watch(|trail| trail.failed(fault));
         let shared = &self.worker.shared;
         let failure = self.failure(fault, ended);
         target.metrics.attempts.inc();
@@ -359,7 +379,7 @@ impl Exchange<'_> {
             tracing::warn!(
                 provider = %target.provider.name,
                 model = %target.model,
-                request = self.request_id,
+                request = self.ids.request(),
                 "a target fails too much and is left alone for a while"
             );
         }
@@ -382,7 +402,7 @@ impl Exchange<'_> {
             tracing::debug!(
                 provider = %target.provider.name,
                 model = %target.model,
-                request = self.request_id,
+                request = self.ids.request(),
                 reason = fault.reason(),
                 message = fault.message,
                 "an attempt failed"

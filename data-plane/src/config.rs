@@ -9,6 +9,7 @@ use std::time::Duration;
 use agix_core::id::ProxyId;
 use agix_core::limits::DRAIN_TIME;
 
+use crate::audit::AuditTo;
 use crate::shared::{NoSink, UsageSink};
 
 /// What a proxy is started with.
@@ -30,6 +31,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// Time open requests get to end when the proxy stops.
     pub drain: Duration,
+    /// Where audit records go, once the policy wants them.
+    pub audit: AuditTo,
     /// Takes the record of each finished request.
     pub sink: Arc<dyn UsageSink>,
 }
@@ -46,6 +49,7 @@ impl Config {
             proxy_id: None,
             workers: None,
             drain: DRAIN_TIME,
+            audit: AuditTo::default(),
             sink: Arc::new(NoSink),
         }
     }

@@ -18,6 +18,7 @@ pub(crate) mod refusal;
 pub(crate) mod reply;
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -34,6 +35,7 @@ use crate::front::refusal::{Refusal, Voice};
 use crate::front::reply::{Content, Ids, Open, ReplyBody};
 use crate::head;
 use crate::listener::guard::Busy;
+use crate::trail::{self, Origin, Parent, Trail};
 use crate::webhook;
 use crate::worker::Worker;
 
@@ -73,24 +75,54 @@ impl Reply {
     }
 }
 
+/// What was seen of a request before it is read.
+#[derive(Debug, Clone, Copy)]
+struct Seen<'a> {
+    ids: &'a Ids,
+    path: &'a Path<'a>,
+    voice: &'a Voice,
+    trail: Option<&'a Arc<Trail>>,
+}
+
+impl Seen<'_> {
+    /// Tells those who watch, if there are any.
+    fn watch(&self, tell: impl FnOnce(&Trail)) {
+        if let Some(trail) = self.trail {
+            tell(trail);
+        }
+    }
+}
+
 /// Answers one request.
 pub(crate) async fn serve(
     worker: Arc<Worker>,
     request: Request<Incoming>,
-    busy: Busy,
+    (busy, peer): (Busy, SocketAddr),
 ) -> Result<Response<ReplyBody>, Infallible> {
-    let open = Open::new(&worker.shared, busy);
-    let ids = Ids::draw();
+    let mut open = Open::new(&worker.shared, busy);
     let (parts, body) = request.into_parts();
+    let parent = trail::parent(&parts.headers);
+    let ids = Ids::draw(parent.map(|parent| parent.trace));
     let path = Path::read(parts.uri.path());
+    let trail = begin_trail(&worker, (&ids, parent), (&parts.method, &path, peer));
+    open.follow(trail.as_ref());
     let voice = Voice::new(path.caller(&parts.headers), ids.clone());
+    let seen = Seen {
+        ids: &ids,
+        path: &path,
+        voice: &voice,
+        trail: trail.as_ref(),
+    };
     let Reply {
         status,
         mut headers,
         content,
-    } = match route(&worker, &parts, body, (&ids, &path, &voice)).await {
+    } = match route(&worker, &parts, body, &seen).await {
         Ok(reply) => reply,
         Err(refusal) => {
+            if let Some(trail) = &trail {
+                trail.refused(refusal.reason);
+            }
             worker.shared.metrics.refused(refusal.reason);
             tracing::debug!(
                 request = ids.request(),
@@ -106,6 +138,9 @@ pub(crate) async fn serve(
             }
         }
     };
+    if let Some(trail) = &trail {
+        trail.status(status.as_u16());
+    }
     ids.stamp(&mut headers);
     let mut response = Response::new(ReplyBody::new(content, open));
     *response.status_mut() = status;
@@ -117,8 +152,9 @@ async fn route(
     worker: &Arc<Worker>,
     parts: &Parts,
     body: Incoming,
-    (ids, path, voice): (&Ids, &Path<'_>, &Voice),
+    seen: &Seen<'_>,
 ) -> Result<Reply, Refusal> {
+    let path = seen.path;
     if head::size(&parts.headers) > HEADER_BYTES {
         return Err(Refusal::head_too_large());
     }
@@ -142,7 +178,12 @@ async fn route(
                 return Err(Refusal::wrong_method("POST"));
             }
             let patience = chat::caller_patience(&parts.headers);
-            return webhook::receive(worker, parts, body, (name, patience)).await;
+            let webhook = webhook::Called {
+                name,
+                patience,
+                trail: seen.trail,
+            };
+            return webhook::receive(worker, parts, body, webhook).await;
         }
         ("/models", &Method::GET) => return models::list(worker, parts, path),
         (one, &Method::GET) if one.starts_with("/models/") => {
@@ -152,7 +193,30 @@ async fn route(
         ("/models", _) => return Err(Refusal::wrong_method("GET")),
         _ => return Err(Refusal::unknown_path(parts.uri.path())),
     };
-    chat::answer(worker, parts, body, (ids, path, voice), kind).await
+    chat::answer(worker, parts, body, seen, kind).await
+}
+
+/// The trail of a request, if it leaves one. That the proxy is looked after is nothing to watch.
+fn begin_trail(
+    worker: &Worker,
+    (ids, parent): (&Ids, Option<Parent>),
+    (method, path, peer): (&Method, &Path<'_>, SocketAddr),
+) -> Option<Arc<Trail>> {
+    if path.endpoint == "/health" {
+        return None;
+    }
+    let named = (ids.request(), ids.trace_number());
+    Trail::begin(&worker.shared, named, parent, || Origin::Caller {
+        method: match *method {
+            Method::GET => "GET",
+            Method::POST => "POST",
+            Method::HEAD => "HEAD",
+            Method::OPTIONS => "OPTIONS",
+            _ => "_OTHER",
+        },
+        route: path.route(),
+        peer: Some(peer),
+    })
 }
 
 /// One host, and the same one wherever it is named.

@@ -3,8 +3,8 @@
 //! A request passes these rooms in order: [`listener`] accepts its connection, [`front`] reads it
 //! and says who is calling, [`plan`] says where it may go, [`quota`] whether, [`attempt`] goes there,
 //! [`dialect`] translates, [`upstream`] talks to the provider, [`relay`] sends a stream on,
-//! [`record`] enters it in the books. [`snapshot`] is the policy all of them use, [`policy_sync`]
-//! keeps it current.
+//! [`record`] enters it in the books, [`trail`] tells those who watch. [`snapshot`] is the policy all
+//! of them use, [`policy_sync`] keeps it current.
 
 pub mod clock;
 pub mod dialect;
@@ -12,6 +12,7 @@ pub mod policy_sync;
 
 mod admin;
 mod attempt;
+mod audit;
 mod breakers;
 mod config;
 mod control_line;
@@ -26,10 +27,12 @@ mod relay;
 mod running;
 mod shared;
 mod snapshot;
+mod trail;
 mod upstream;
 mod webhook;
 mod worker;
 
+pub use audit::{AuditFile, AuditTo};
 pub use config::Config;
 pub use quota::JournalError;
 pub use running::{Running, StartError, start};

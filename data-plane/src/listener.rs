@@ -32,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Accepted {
     stream: TcpStream,
+    peer: SocketAddr,
     permit: OwnedSemaphorePermit,
 }
 
@@ -44,7 +45,7 @@ pub(crate) async fn accept(listener: TcpListener, pool: Pool, drain: Cancellatio
             accepted = next(&listener, &open) => accepted,
         };
         match accepted {
-            Ok((accepted, _peer)) => pool.dispatch(accepted),
+            Ok(accepted) => pool.dispatch(accepted),
             Err(error) => {
                 tracing::warn!(%error, "accept failed; trying again");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -53,28 +54,27 @@ pub(crate) async fn accept(listener: TcpListener, pool: Pool, drain: Cancellatio
     }
 }
 
-async fn next(
-    listener: &TcpListener,
-    open: &Arc<Semaphore>,
-) -> std::io::Result<(Accepted, SocketAddr)> {
+async fn next(listener: &TcpListener, open: &Arc<Semaphore>) -> std::io::Result<Accepted> {
     let permit = Arc::clone(open)
         .acquire_owned()
         .await
         .map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     stream.set_nodelay(true)?;
-    Ok((
-        Accepted {
-            stream: stream.into_std()?,
-            permit,
-        },
+    Ok(Accepted {
+        stream: stream.into_std()?,
         peer,
-    ))
+        permit,
+    })
 }
 
 /// Serves one connection until it ends.
 pub(crate) async fn serve(worker: Arc<Worker>, accepted: Accepted, drain: CancellationToken) {
-    let Accepted { stream, permit } = accepted;
+    let Accepted {
+        stream,
+        peer,
+        permit,
+    } = accepted;
     let stream = match tokio::net::TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => {
@@ -86,7 +86,7 @@ pub(crate) async fn serve(worker: Arc<Worker>, accepted: Accepted, drain: Cancel
     let io = TokioIo::new(Guard::new(stream, Arc::clone(&phase)));
     let service = service_fn(|request| {
         let busy = phase.busy();
-        front::serve(Arc::clone(&worker), request, busy)
+        front::serve(Arc::clone(&worker), request, (busy, peer))
     });
     let mut builder = http1::Builder::new();
     builder

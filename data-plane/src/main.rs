@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use agix_core::id::ProxyId;
-use agix_proxy::Config;
+use agix_core::limits::{AUDIT_FILE_BYTES, AUDIT_FILES};
+use agix_proxy::{AuditFile, AuditTo, Config};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -38,6 +39,15 @@ struct Args {
     /// File for what is spent and under way, so that the next start settles what a crash left open
     #[arg(long, env = "AGIX_JOURNAL", value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// File for audit records, once the policy wants them [default: standard output]
+    #[arg(long, env = "AGIX_AUDIT_FILE", value_name = "FILE")]
+    audit_file: Option<PathBuf>,
+    /// Size from which a new file of audit records is begun
+    #[arg(long, env = "AGIX_AUDIT_FILE_BYTES", value_name = "BYTES", default_value_t = AUDIT_FILE_BYTES)]
+    audit_file_bytes: u64,
+    /// Files of audit records that are kept, the current one included
+    #[arg(long, env = "AGIX_AUDIT_FILES", value_name = "N", default_value_t = AUDIT_FILES)]
+    audit_files: u32,
     /// Name in the fleet [default: host name and port]
     #[arg(long, env = "AGIX_PROXY_ID", value_name = "ID")]
     id: Option<ProxyId>,
@@ -101,6 +111,14 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         snapshot: args.snapshot,
         journal: args.journal,
         proxy_id: args.id,
+        audit: match args.audit_file {
+            Some(path) => AuditTo::File(AuditFile {
+                path,
+                bytes: args.audit_file_bytes,
+                files: args.audit_files,
+            }),
+            None => AuditTo::Stdout,
+        },
         workers: args.workers,
         drain: Duration::from_secs(args.drain_seconds),
         ..Config::new(args.listen, args.admin)

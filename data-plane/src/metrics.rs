@@ -82,6 +82,34 @@ pub(crate) struct QuotaMetrics {
     overrun_usd: Dollars,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SpanOutcome {
+    outcome: &'static str,
+}
+
+/// Counters of traces. What was recorded and neither exported nor failed waits, or was lost.
+#[derive(Debug, Clone)]
+pub(crate) struct TraceMetrics {
+    spans: Family<SpanOutcome, Counter>,
+    pub(crate) recorded: Counter,
+    pub(crate) exported: Counter,
+    pub(crate) failed: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RecordOutcome {
+    outcome: &'static str,
+}
+
+/// Counters of audit records.
+#[derive(Debug, Clone)]
+pub(crate) struct AuditMetrics {
+    records: Family<RecordOutcome, Counter>,
+    pub(crate) written: Counter,
+    pub(crate) lost: Counter,
+    pub(crate) waiting: Gauge,
+}
+
 /// All counters of a proxy.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -104,6 +132,8 @@ pub(crate) struct Metrics {
     pub(crate) control_plane_connected: Gauge,
     pub(crate) revisions_refused: Counter,
     pub(crate) quota: QuotaMetrics,
+    pub(crate) traces: TraceMetrics,
+    pub(crate) audit: AuditMetrics,
 }
 
 /// Counters of one asked model.
@@ -160,6 +190,8 @@ impl Metrics {
             control_plane_connected: Gauge::default(),
             revisions_refused: Counter::default(),
             quota: QuotaMetrics::new(),
+            traces: TraceMetrics::new(),
+            audit: AuditMetrics::new(),
         };
         metrics.registered()
     }
@@ -247,6 +279,8 @@ impl Metrics {
             self.revisions_refused.clone(),
         );
         self.quota.register(r);
+        self.traces.register(r);
+        self.audit.register(r);
         self
     }
 
@@ -321,6 +355,44 @@ impl Metrics {
     /// Counts a request that the proxy refused itself.
     pub(crate) fn refused(&self, reason: &'static str) {
         self.refusals.get_or_create(&Refusal { reason }).inc();
+    }
+}
+
+impl TraceMetrics {
+    fn new() -> Self {
+        let spans: Family<SpanOutcome, Counter> = Family::default();
+        let of = |outcome| spans.get_or_create(&SpanOutcome { outcome }).clone();
+        Self {
+            recorded: of("recorded"),
+            exported: of("exported"),
+            failed: of("failed"),
+            spans,
+        }
+    }
+
+    fn register(&self, r: &mut Registry) {
+        let help = "Spans of sampled requests, by what became of them";
+        r.register("spans", help, self.spans.clone());
+    }
+}
+
+impl AuditMetrics {
+    fn new() -> Self {
+        let records: Family<RecordOutcome, Counter> = Family::default();
+        let of = |outcome| records.get_or_create(&RecordOutcome { outcome }).clone();
+        Self {
+            written: of("written"),
+            lost: of("lost"),
+            waiting: Gauge::default(),
+            records,
+        }
+    }
+
+    fn register(&self, r: &mut Registry) {
+        let help = "Audit records of requests, by what became of them";
+        r.register("audit_records", help, self.records.clone());
+        let help = "Audit records that wait to be written";
+        r.register("audit_waiting", help, self.waiting.clone());
     }
 }
 

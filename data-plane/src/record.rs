@@ -14,11 +14,13 @@ use agix_core::time::{Mono, Wall};
 use agix_core::units::NanoUsd;
 use agix_core::usage::{Cost, PriceSource, Usage, UsageRecord, UsageSource};
 
+use crate::attempt::Ask;
 use crate::dialect;
 use crate::plan::{Plan, Target};
 use crate::quota::{Charge, Pass, Reservation};
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
+use crate::trail::Trail;
 
 /// A request on its way.
 #[derive(Debug)]
@@ -34,6 +36,7 @@ pub(crate) struct Record {
     input_bytes: u64,
     accepted: Mono,
     accepted_at: Wall,
+    trail: Option<Arc<Trail>>,
     pub(crate) attempts: u32,
     /// The call that is being made, and what is set aside for it.
     under_way: Option<(usize, Reservation)>,
@@ -44,6 +47,26 @@ pub(crate) struct Record {
     /// The target that answers, and what it billed so far.
     answered: Option<(usize, Bill)>,
     ending: Ending,
+}
+
+/// What a record is of.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The request's own id.
+    id: &'a str,
+    bytes: u64,
+    trail: Option<Arc<Trail>>,
+}
+
+impl<'a> Request<'a> {
+    /// What is asked under that name.
+    pub(crate) fn of(ask: &Ask, id: &'a str, trail: Option<&Arc<Trail>>) -> Self {
+        Self {
+            id,
+            bytes: ask.bytes(),
+            trail: trail.cloned(),
+        }
+    }
 }
 
 /// What an answer costs.
@@ -93,10 +116,14 @@ impl Record {
         compiled: &Arc<Compiled>,
         plan: &Arc<Plan>,
         agent: AgentName,
-        request: (&str, u64),
+        request: Request<'_>,
         accepted: Mono,
     ) -> Self {
-        let (request_id, input_bytes) = request;
+        let Request {
+            id,
+            bytes: input_bytes,
+            trail,
+        } = request;
         Self {
             accepted_at: shared.clock.wall(),
             shared: Arc::clone(shared),
@@ -104,7 +131,8 @@ impl Record {
             plan: Arc::clone(plan),
             agent,
             pass: None,
-            request_id: request_id.to_owned(),
+            request_id: id.to_owned(),
+            trail,
             input_bytes,
             accepted,
             attempts: 0,
@@ -113,6 +141,18 @@ impl Record {
             waited: Duration::ZERO,
             answered: None,
             ending: Ending::CallerLeft,
+        }
+    }
+
+    /// The request's trail, if it leaves one.
+    pub(crate) const fn trail(&self) -> Option<&Arc<Trail>> {
+        self.trail.as_ref()
+    }
+
+    /// Tells those who watch, if there are any.
+    pub(crate) fn watch(&self, tell: impl FnOnce(&Trail)) {
+        if let Some(trail) = &self.trail {
+            tell(trail);
         }
     }
 
@@ -132,18 +172,21 @@ impl Record {
     }
 
     /// An attempt at a target begins.
-    pub(crate) const fn attempt(&mut self, target: usize, reservation: Reservation) {
+    pub(crate) fn attempt(&mut self, target: usize, reservation: Reservation) {
         self.under_way = Some((target, reservation));
+        self.watch(|trail| trail.tries(target));
     }
 
     /// It could not be made at all.
-    pub(crate) const fn attempt_not_made(&mut self) {
+    pub(crate) fn attempt_not_made(&mut self) {
         self.under_way = None;
+        self.watch(Trail::not_made);
     }
 
     /// It was answered; what that costs is told with [`Record::bill`].
-    pub(crate) const fn attempt_answered(&mut self) {
+    pub(crate) fn attempt_answered(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
+        self.watch(Trail::answers);
     }
 
     /// It failed. A call that was given up because the request's time was up may be billed whole.
@@ -313,6 +356,8 @@ impl Drop for Record {
             .iter()
             .chain(&self.answered)
             .map(|(_, bill)| bill));
+        let answered = self.answered.map(|(place, _)| place);
+        self.watch(|trail| trail.asked(answered, bill, self.ending));
         let answered_by = self
             .answered
             .and_then(|(place, _)| self.plan.targets.get(place))

@@ -32,6 +32,7 @@ use crate::front::refusal::Voice;
 use crate::plan::Plan;
 use crate::quota::{Meter, Room};
 use crate::record::{Bill, Ending, Record};
+use crate::trail::Trail;
 use crate::upstream::UpstreamBody;
 use crate::worker::Worker;
 
@@ -186,6 +187,7 @@ impl RelayBody {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                self.ledger.watch(|trail| trail.says(&bytes));
                 return Poll::Ready(Some(bytes));
             }
             if self.ended {
@@ -315,6 +317,7 @@ impl RelayBody {
                 "a stream died"
             );
         }
+        self.ledger.watch(|trail| trail.failed(fault));
         let code = fault.code.as_deref().unwrap_or(fault.reason());
         let message = format!("The answer is not complete: {}", fault.message);
         let event = settings.voice.event(&message, code);
@@ -369,6 +372,12 @@ impl Clockwork {
 }
 
 impl Ledger {
+    fn watch(&self, tell: impl FnOnce(&Trail)) {
+        if let Some(record) = &self.record {
+            record.watch(tell);
+        }
+    }
+
     fn bill(&self, decoder: &StreamDecoder) -> Option<Bill> {
         let target = self.settings.plan.targets.get(self.settings.target)?;
         Some(Bill::of(target, decoder.billed(self.settings.input_bytes)))
@@ -381,6 +390,7 @@ impl Ledger {
         if let Some(bill) = self.bill(decoder) {
             record.bill(self.settings.target, bill);
         }
+        record.watch(|trail| trail.answer(decoder.model(), decoder.finish_reason()));
         record.end(ending);
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::admin;
+use crate::audit;
 use crate::clock;
 use crate::config::Config;
 use crate::listener;
@@ -24,6 +25,7 @@ use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
 use crate::quota;
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
+use crate::trail::Tracer;
 use crate::upstream;
 use crate::webhook;
 use crate::worker::{Pool, Threads};
@@ -48,6 +50,9 @@ pub enum StartError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] quota::JournalError),
+    /// Audit records cannot be written.
+    #[error("cannot write audit records")]
+    Audit(#[source] std::io::Error),
     /// TLS is not usable here.
     #[error("cannot call providers from here")]
     Client(#[from] upstream::ClientError),
@@ -70,6 +75,7 @@ pub struct Running {
     tasks: TaskTracker,
     threads: Threads,
     webhooks: JoinHandle<()>,
+    writing: audit::Writing,
 }
 
 /// Starts a proxy; it stops gracefully once `shutdown` is cancelled.
@@ -95,6 +101,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let (shared, news) = Shared::new(catalogue, Arc::clone(&config.sink), journal, queue);
     let shared = Arc::new(shared);
     shared.quota.inherit(left.unwrap_or_default());
+    let writing = start_audit(&config, &proxy_id, &shared).map_err(StartError::Audit)?;
     let drain = CancellationToken::new();
     let stop = CancellationToken::new();
     let (pool, threads) =
@@ -111,16 +118,13 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         snapshot: config.snapshot.clone(),
     };
     let ended = CancellationToken::new();
-    tasks.spawn(quota::run(
-        quota::DriverConfig {
-            endpoints: proxy.endpoints.clone(),
-            proxy: proxy.proxy_id.clone(),
-            incarnation: proxy.incarnation,
-        },
-        Arc::clone(&shared.quota),
-        news,
-        ended.clone(),
-    ));
+    let driver = quota::DriverConfig {
+        endpoints: proxy.endpoints.clone(),
+        proxy: proxy.proxy_id.clone(),
+        incarnation: proxy.incarnation,
+    };
+    let quota = Arc::clone(&shared.quota);
+    tasks.spawn(quota::run(driver, quota, news, ended.clone()));
     let work = webhook::WorkerConfig {
         endpoints: proxy.endpoints.clone(),
         identity: Identity {
@@ -143,6 +147,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         tasks,
         threads,
         webhooks,
+        writing,
     })
 }
 
@@ -172,7 +177,26 @@ impl Running {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        let shared = self.shared;
+        if let Some(auditor) = shared.auditor.get() {
+            auditor.stop(self.writing).await;
+        }
+        let flushed = tokio::task::spawn_blocking(move || shared.tracer.get().map(Tracer::stop));
+        drop(flushed.await);
     }
+}
+
+fn start_audit(
+    config: &Config,
+    proxy: &ProxyId,
+    shared: &Shared,
+) -> std::io::Result<audit::Writing> {
+    let metrics = shared.metrics.audit.clone();
+    let (to, proxy) = (config.audit.clone(), proxy.clone());
+    let (auditor, writing) = audit::Auditor::start(to, proxy, shared.clock, metrics)?;
+    // It was empty: this is the only place that sets it.
+    drop(shared.auditor.set(auditor));
+    Ok(writing)
 }
 
 async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, StartError> {
@@ -195,8 +219,9 @@ fn keep_policy_current(
     tasks: &TaskTracker,
     stop: &CancellationToken,
 ) {
-    let target = Arc::clone(shared);
-    let install = move |revision: Revision, policy: &Policy| install(&target, revision, policy);
+    let (target, proxy_id) = (Arc::clone(shared), proxy.proxy_id.clone());
+    let install =
+        move |revision: Revision, policy: &Policy| install(&target, &proxy_id, revision, policy);
     let source = Arc::clone(shared);
     let load = move || Load {
         in_flight: u64::try_from(source.metrics.in_flight.get()).unwrap_or(0),
@@ -223,9 +248,21 @@ async fn count_connected(shared: Arc<Shared>, mut status: watch::Receiver<SyncSt
 }
 
 /// Makes a policy the one that new requests use, or says what stands in the way.
-fn install(shared: &Shared, revision: Revision, policy: &Policy) -> Result<(), Vec<Problem>> {
+fn install(
+    shared: &Shared,
+    proxy: &ProxyId,
+    revision: Revision,
+    policy: &Policy,
+) -> Result<(), Vec<Problem>> {
     match Compiled::compile(revision, policy.clone()) {
         Ok(compiled) => {
+            if policy.tracing.enabled
+                && shared.tracer.get().is_none()
+                && let Some(tracer) = Tracer::from_environment(proxy, shared.metrics.traces.clone())
+            {
+                // Policies are installed one after the other.
+                drop(shared.tracer.set(tracer));
+            }
             let compiled = compiled.with_gates(&shared.quota);
             shared.compiled.store(Arc::new(compiled));
             shared

@@ -1,8 +1,8 @@
 //! What all workers of a proxy share. Everything here is read without a lock, or counted.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use agix_core::failover::RetryBudget;
 use agix_core::limits::REQUEST_BYTES_TOTAL;
@@ -11,11 +11,13 @@ use agix_core::usage::UsageRecord;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
+use crate::audit::Auditor;
 use crate::breakers::Breakers;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::quota::{Gate, Journal, Quota};
 use crate::snapshot::Compiled;
+use crate::trail::Tracer;
 use crate::webhook;
 
 /// Takes the record of each finished request. Called on the request's own thread: it must not
@@ -48,6 +50,10 @@ pub(crate) struct Shared {
     pub(crate) queue: Option<webhook::Queue>,
     pub(crate) breakers: Breakers,
     pub(crate) retry_budget: RetryBudget,
+    /// There once a policy has asked for traces.
+    pub(crate) tracer: OnceLock<Tracer>,
+    /// There once the proxy has started.
+    pub(crate) auditor: OnceLock<Auditor>,
 }
 
 impl Shared {
@@ -73,6 +79,8 @@ impl Shared {
             queue: webhooks,
             breakers: Breakers::default(),
             retry_budget: RetryBudget::default(),
+            tracer: OnceLock::new(),
+            auditor: OnceLock::new(),
         };
         (shared, news)
     }

@@ -4,7 +4,7 @@
 //! - The destination comes from the policy alone. No redirect is followed, no proxy is taken from
 //!   the environment, nothing is decompressed.
 //! - Of the caller's headers none is passed on, except the version and the betas of Anthropic's
-//!   protocol to a provider that speaks it.
+//!   protocol to a provider that speaks it. The trace is told only where the policy asks for it.
 //! - Every wait has a bound, and dropping a call cancels it.
 
 mod body;
@@ -22,6 +22,8 @@ use reqwest::Url;
 use crate::head;
 
 pub(crate) use body::{Simulated, UpstreamBody};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// What is said of an answer whose head is larger than agix takes.
 const HEAD_TOO_LARGE: &str = "the head of the provider's answer is too large";
@@ -43,6 +45,8 @@ pub(crate) struct Headers<'a> {
     pub(crate) dialect: &'static [(&'static str, &'static str)],
     /// The caller's.
     pub(crate) forwarded: Option<&'a HeaderMap>,
+    /// Where the call belongs in a trace.
+    pub(crate) traceparent: Option<HeaderValue>,
 }
 
 /// The connections of one worker to all providers.
@@ -93,6 +97,7 @@ pub(crate) async fn call(
         fixed,
         dialect,
         forwarded,
+        traceparent,
     }: Headers<'_>,
     body: Bytes,
 ) -> Result<Head, CallError> {
@@ -112,6 +117,9 @@ pub(crate) async fn call(
         for (name, value) in forwarded {
             headers.append(name, value.clone());
         }
+    }
+    if let Some(traceparent) = traceparent {
+        request.headers_mut().insert(TRACEPARENT, traceparent);
     }
     *request.body_mut() = Some(body.into());
     let response = client.execute(request).await.map_err(CallError::Failed)?;

@@ -22,7 +22,7 @@ use arc_swap::ArcSwap;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-pub(crate) use receive::receive;
+pub(crate) use receive::{Called, receive};
 pub(crate) use worker::{WorkerConfig, work};
 
 use crate::control_line;

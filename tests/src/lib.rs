@@ -14,6 +14,7 @@ pub mod ask;
 pub mod callback_receiver;
 pub mod caller;
 mod clock;
+pub mod collector;
 pub mod crowd;
 pub mod etcd;
 pub mod mock_provider;

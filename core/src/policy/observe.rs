@@ -7,6 +7,8 @@ use crate::units::SampleRate;
 pub struct Audit {
     /// Whether each request leaves a record.
     pub enabled: bool,
+    /// Whether a record has what was asked and answered, too.
+    pub content_log: bool,
 }
 
 /// Tracing settings.
@@ -16,6 +18,8 @@ pub struct Tracing {
     pub enabled: bool,
     /// The share of requests traced.
     pub sample_rate: SampleRate,
+    /// Whether providers are told the trace that a call belongs to.
+    pub propagate: bool,
 }
 
 impl Default for Tracing {
@@ -23,6 +27,7 @@ impl Default for Tracing {
         Self {
             enabled: false,
             sample_rate: SampleRate::ALL,
+            propagate: false,
         }
     }
 }

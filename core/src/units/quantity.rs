@@ -119,6 +119,14 @@ impl SampleRate {
     pub const fn as_millionths(self) -> u32 {
         self.0
     }
+
+    /// Whether the one that drew this number is among the share, of numbers that are drawn evenly:
+    /// none of them if it is zero, each if it is one. The same number has the same answer wherever
+    /// the share is the same.
+    pub fn takes(self, drawn: u64) -> bool {
+        let (drawn, share) = (u128::from(drawn), u128::from(self.0));
+        drawn.saturating_mul(u128::from(Self::ALL.0)) < share << u64::BITS
+    }
 }
 
 impl fmt::Display for SampleRate {
@@ -151,5 +159,21 @@ impl CostRatio {
 impl fmt::Display for CostRatio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_units(f, i128::from(self.0.get()), 3)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_takes_what_is_below_it_none_at_zero_and_all_at_one() {
+        let share = |millionths| SampleRate::from_millionths(millionths).unwrap();
+        for drawn in [0, 1, u64::MAX / 10, u64::MAX] {
+            assert!(!share(0).takes(drawn));
+            assert!(SampleRate::ALL.takes(drawn));
+        }
+        assert!(share(100_000).takes(u64::MAX / 10 - 1));
+        assert!(!share(100_000).takes(u64::MAX / 10 + 1));
     }
 }

@@ -7,7 +7,7 @@ use agix_core::failover::Failure;
 use agix_core::limits::{UPSTREAM_ANSWER_BYTES, UPSTREAM_ERROR_BYTES};
 use agix_core::policy::Api;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::{Instant, timeout_at};
 
 use super::{Ask, Exchange, Fault, Gain};
@@ -51,6 +51,7 @@ impl Exchange<'_> {
     pub(super) async fn once(
         &self,
         target: &Target,
+        traceparent: Option<HeaderValue>,
     ) -> Result<(Gain, Vec<&'static str>), Unanswered> {
         let clock = &self.worker.shared.clock;
         let timeouts = &self.compiled.policy.failover.timeouts;
@@ -69,7 +70,7 @@ impl Exchange<'_> {
         let (head, dropped) = match target.provider.api {
             Api::Simulated => (self.simulated(target, bounds).await?, Vec::new()),
             Api::OpenAi | Api::Azure | Api::Anthropic | Api::Gemini => {
-                self.called(target, bounds).await?
+                self.called(target, traceparent, bounds).await?
             }
         };
         let gain = self.read(target, head, bounds).await?;
@@ -79,6 +80,7 @@ impl Exchange<'_> {
     async fn called(
         &self,
         target: &Target,
+        traceparent: Option<HeaderValue>,
         bounds: Bounds,
     ) -> Result<(Head, Vec<&'static str>), Unanswered> {
         let (endpoint, encoded) = self.encode(target)?;
@@ -111,6 +113,7 @@ impl Exchange<'_> {
             fixed: &target.provider.headers,
             dialect: headers,
             forwarded: own.then_some(self.forwarded),
+            traceparent,
         };
         let call = upstream::call(&client, &url, headers, body);
         match timeout_at(bounds.first, call).await {
@@ -276,10 +279,8 @@ impl Exchange<'_> {
             .wall()
             .as_millis()
             .div_euclid(1_000);
-        let id = self
-            .request_id
-            .strip_prefix("req_")
-            .unwrap_or(self.request_id);
+        let id = self.ids.request();
+        let id = id.strip_prefix("req_").unwrap_or(id);
         AnswerIds {
             id: format!("{}{id}", self.ask.caller().id_prefix()),
             created: seconds,

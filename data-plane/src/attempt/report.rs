@@ -124,6 +124,14 @@ impl Fault {
         }
     }
 
+    /// The provider's status, if it is what failed.
+    pub(crate) const fn own_status(&self) -> Option<u16> {
+        match self.failure {
+            Failure::Refused { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
     /// Whether operators have to act: our key or account at the provider is at fault.
     pub(crate) const fn is_ours(&self) -> bool {
         matches!(
@@ -168,31 +176,30 @@ impl NotAllowed {
     }
 }
 
+impl Skip {
+    /// The words for `attempts[]`.
+    pub(crate) fn reason(&self) -> Cow<'static, str> {
+        match self {
+            Self::Request(reason) => reason.clone(),
+            Self::Budget(reason) | Self::Configuration(reason) => Cow::Borrowed(reason),
+            Self::LeftAlone => Cow::Borrowed("it failed too much lately and is left alone"),
+            Self::RetryBudget => Cow::Borrowed("too many further attempts failed lately"),
+        }
+    }
+}
+
 impl AttemptReport {
-    pub(crate) fn skipped(target: &Target, skip: Skip) -> Self {
-        let (reason, configuration) = match skip {
-            Skip::Request(reason) => (reason, false),
-            Skip::Budget(reason) => (Cow::Borrowed(reason), false),
-            // No fault of the request either.
-            Skip::LeftAlone => (
-                Cow::Borrowed("it failed too much lately and is left alone"),
-                true,
-            ),
-            Skip::RetryBudget => (
-                Cow::Borrowed("too many further attempts failed lately"),
-                false,
-            ),
-            Skip::Configuration(reason) => (Cow::Borrowed(reason), true),
-        };
+    pub(crate) fn skipped(target: &Target, skip: &Skip) -> Self {
         Self {
             model: target.model.to_string(),
             provider: target.provider.name.to_string(),
             outcome: "skipped",
-            reason: reason.into_owned(),
+            reason: skip.reason().into_owned(),
             status: None,
             message: None,
             duration_ms: None,
-            configuration,
+            // That a target is left alone is no fault of the request either.
+            configuration: matches!(skip, Skip::LeftAlone | Skip::Configuration(_)),
         }
     }
 
@@ -202,7 +209,7 @@ impl AttemptReport {
             provider: target.provider.name.to_string(),
             outcome: "failed",
             reason: fault.reason().to_owned(),
-            status: matches!(fault.failure, Failure::Refused { .. }).then(|| fault.status()),
+            status: fault.own_status(),
             message: Some(fault.message.clone()),
             duration_ms: Some(u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
             configuration: false,

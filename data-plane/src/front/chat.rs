@@ -14,13 +14,12 @@ use hyper::body::Incoming;
 
 use crate::attempt::{Answered, Ask, Exchange, Gain};
 use crate::dialect::{Caller, ChatRequest, EmbeddingsRequest};
-use crate::front::path::Path;
 use crate::front::refusal::{Refusal, Voice, tokens_value};
-use crate::front::reply::{Content, Ids};
-use crate::front::{Reply, body, budget_headers, identity, rate_headers};
+use crate::front::reply::Content;
+use crate::front::{Reply, Seen, body, budget_headers, identity, rate_headers};
 use crate::plan::{NoPlan, Plan};
 use crate::quota::{Gate, Listed};
-use crate::record::{Bill, Ending, Record};
+use crate::record::{Bill, Ending, Record, Request};
 use crate::relay::{RelayBody, RelaySettings};
 use crate::snapshot::Compiled;
 use crate::worker::Worker;
@@ -62,7 +61,7 @@ pub(super) async fn answer(
     worker: &Arc<Worker>,
     parts: &Parts,
     incoming: Incoming,
-    (ids, path, voice): (&Ids, &Path<'_>, &Voice),
+    seen: &Seen<'_>,
     kind: Kind,
 ) -> Result<Reply, Refusal> {
     let shared = &worker.shared;
@@ -71,7 +70,9 @@ pub(super) async fn answer(
     if compiled.revision == Revision::NONE {
         return Err(Refusal::no_policy());
     }
+    let Seen { ids, path, .. } = *seen;
     let agent = identity::identify(&compiled, &parts.headers, path.agent)?;
+    seen.watch(|trail| trail.identified(&agent, compiled.revision));
     let Listed { gate, limits } = compiled
         .listed(&agent)
         .unwrap_or_else(|| shared.quota.unlisted(&agent));
@@ -84,6 +85,7 @@ pub(super) async fn answer(
     };
     let ask = ask.map_err(|error| Refusal::bad_request(&error))?;
     let plan = find_plan(worker, &compiled, &ask)?;
+    seen.watch(|trail| trail.asks(&ask, &plan));
     may_use(&compiled, &plan, &agent)?;
     let total = compiled.policy.failover.timeouts.total;
     let patience = caller_patience(&parts.headers).map_or(total, |caller| caller.min(total));
@@ -93,7 +95,7 @@ pub(super) async fn answer(
         &compiled,
         &plan,
         agent.clone(),
-        (ids.request(), ask.bytes()),
+        Request::of(&ask, ids.request(), seen.trail),
         accepted,
     );
     let exchange = Exchange {
@@ -103,7 +105,7 @@ pub(super) async fn answer(
         agent: &agent,
         gate: &gate,
         ask: &ask,
-        request_id: ids.request(),
+        ids,
         forwarded: &forwarded(&parts.headers, ask.caller()),
         deadline,
     };
@@ -117,7 +119,7 @@ pub(super) async fn answer(
     let failed = match outcome {
         Ok(answered) => {
             let until = (ask.bytes(), deadline);
-            let with = (worker, &*compiled, voice);
+            let with = (worker, &*compiled, seen.voice);
             let mut reply = reply(with, &plan, answered, record, until);
             announce(&mut reply.headers, &gate, limits.as_ref());
             return Ok(reply);
@@ -225,6 +227,10 @@ fn reply(
                 stamp(&mut headers, &bill);
                 record.bill(place, bill);
             }
+            record.watch(|trail| {
+                trail.answer(answer.model.as_deref(), answer.finish);
+                trail.says(&answer.body);
+            });
             record.end(Ending::Answered);
             Content::Whole(answer.body)
         }

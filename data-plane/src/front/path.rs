@@ -39,6 +39,20 @@ impl<'a> Path<'a> {
         }
     }
 
+    /// The endpoint with what a caller chooses left out; nothing if there is no such endpoint.
+    pub(crate) fn route(&self) -> Option<&'static str> {
+        match self.endpoint {
+            "/chat/completions" => Some("/v1/chat/completions"),
+            "/messages" => Some("/v1/messages"),
+            "/messages/count_tokens" => Some("/v1/messages/count_tokens"),
+            "/embeddings" => Some("/v1/embeddings"),
+            "/models" => Some("/v1/models"),
+            one if one.starts_with("/models/") => Some("/v1/models/{model}"),
+            one if one.starts_with("/webhooks/") => Some("/v1/webhooks/{name}"),
+            _ => None,
+        }
+    }
+
     /// Whose protocol the answer is to be in.
     pub(crate) fn caller(&self, headers: &HeaderMap) -> Caller {
         match self.endpoint {

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::listener::guard::Busy;
 use crate::relay::RelayBody;
 use crate::shared::Shared;
+use crate::trail::Trail;
 
 pub(crate) const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 pub(crate) const OPENAI_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,13 +40,17 @@ pub(crate) struct ReplyBody {
 pub(crate) struct Open {
     shared: Arc<Shared>,
     _busy: Busy,
+    /// Handed in with the answer's end.
+    trail: Option<Arc<Trail>>,
 }
 
 /// The names of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Ids {
-    /// `req_` and the trace's id.
+    /// `req_` and 32 hexadecimal digits.
     request: [u8; 36],
+    /// The trace's id; a request that begins one has the same digits.
+    trace: u128,
 }
 
 impl Open {
@@ -55,7 +60,13 @@ impl Open {
         Self {
             shared: Arc::clone(shared),
             _busy: busy,
+            trail: None,
         }
+    }
+
+    /// Keeps the request's trail until the answer has ended.
+    pub(crate) fn follow(&mut self, trail: Option<&Arc<Trail>>) {
+        self.trail = trail.cloned();
     }
 }
 
@@ -66,17 +77,15 @@ impl Drop for Open {
 }
 
 impl Ids {
-    /// New names.
-    pub(crate) fn draw() -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    /// New names, in the caller's trace if it is in one.
+    pub(crate) fn draw(trace: Option<u128>) -> Self {
+        let number = clock::random_wide().max(1);
         let mut request = *b"req_00000000000000000000000000000000";
-        let mut rest = clock::random_wide();
-        for place in request.iter_mut().skip(4) {
-            let digit = usize::try_from(rest & 15).unwrap_or(0);
-            *place = DIGITS.get(digit).copied().unwrap_or(b'0');
-            rest >>= 4;
+        for (place, digit) in request.iter_mut().skip(4).zip(hex(number)) {
+            *place = digit;
         }
-        Self { request }
+        let trace = trace.unwrap_or(number);
+        Self { request, trace }
     }
 
     /// The request's name.
@@ -84,9 +93,9 @@ impl Ids {
         std::str::from_utf8(&self.request).unwrap_or_default()
     }
 
-    /// The trace's name: 32 hexadecimal digits.
-    pub(crate) fn trace(&self) -> &str {
-        self.request().get(4..).unwrap_or_default()
+    /// The trace's name as a number.
+    pub(crate) const fn trace_number(&self) -> u128 {
+        self.trace
     }
 
     /// Writes the names into an answer's head.
@@ -95,10 +104,23 @@ impl Ids {
             headers.insert(OPENAI_REQUEST_ID, request.clone());
             headers.insert(ANTHROPIC_REQUEST_ID, request);
         }
-        if let Ok(trace) = HeaderValue::from_str(self.trace()) {
+        if let Ok(trace) = HeaderValue::from_bytes(&hex(self.trace)) {
             headers.insert(TRACE_ID, trace);
         }
     }
+}
+
+/// The 32 hexadecimal digits of a number.
+fn hex(number: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut digits = [b'0'; 32];
+    let mut rest = number;
+    for place in digits.iter_mut().rev() {
+        let digit = usize::try_from(rest & 15).unwrap_or(0);
+        *place = DIGITS.get(digit).copied().unwrap_or(b'0');
+        rest >>= 4;
+    }
+    digits
 }
 
 impl ReplyBody {

@@ -140,6 +140,12 @@ impl ProviderRuntime {
         })
     }
 
+    /// The host of its address, and the port.
+    pub(crate) fn server(&self) -> Option<(&str, Option<u16>)> {
+        let url = self.chat.as_ref().or(self.by_model.as_ref())?;
+        Some((url.host_str()?, url.port_or_known_default()))
+    }
+
     /// Where the endpoint of a model is, if the provider has it. For some a stream is elsewhere.
     pub(crate) fn url(
         &self,

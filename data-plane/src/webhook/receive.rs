@@ -28,6 +28,7 @@ use super::{Queue, message};
 use crate::front::refusal::Refusal;
 use crate::front::{Reply, body};
 use crate::snapshot::Hook;
+use crate::trail::Trail;
 use crate::worker::Worker;
 
 /// Headers with which a sender proves who it is, to agix or to what stands before it.
@@ -48,12 +49,25 @@ const SECRET: [&str; 14] = [
     "x-gitlab-token",
 ];
 
+/// A webhook that is called.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Called<'a> {
+    pub(crate) name: &'a str,
+    /// How long the sender waits, if it says.
+    pub(crate) patience: Option<Duration>,
+    pub(crate) trail: Option<&'a Arc<Trail>>,
+}
+
 /// Takes a webhook.
 pub(crate) async fn receive(
     worker: &Arc<Worker>,
     parts: &Parts,
     incoming: Incoming,
-    (name, patience): (&str, Option<Duration>),
+    Called {
+        name,
+        patience,
+        trail,
+    }: Called<'_>,
 ) -> Result<Reply, Refusal> {
     let shared = &worker.shared;
     let compiled = shared.compiled.load_full();
@@ -64,12 +78,18 @@ pub(crate) async fn receive(
         .hook(name)
         .filter(|hook| compiled.policy.webhook_settings.enabled && is_received(hook))
         .ok_or_else(Refusal::unknown_webhook)?;
+    if let Some(trail) = trail {
+        trail.identified(&hook.agent, compiled.revision);
+    }
     let most = usize::try_from(hook.definition.max_payload_bytes).unwrap_or(usize::MAX);
     let (bytes, _held) = body::read_up_to(incoming, shared, most).await?;
     let queue = shared.queue.as_ref().ok_or_else(unavailable)?;
     let now = shared.clock.wall();
     let Some(request) = verified(queue, (name, hook), &parts.headers, &bytes, now) else {
         shared.metrics.refused("webhook_signature");
+        if let Some(trail) = trail {
+            trail.refused("webhook_signature");
+        }
         return Ok(Reply::bare(StatusCode::UNAUTHORIZED));
     };
     let accepted = accept(queue, request).await?;

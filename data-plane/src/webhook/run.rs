@@ -25,8 +25,10 @@ use crate::front::chat;
 use crate::front::refusal::{Refusal, Voice};
 use crate::front::reply::Ids;
 use crate::quota::Listed;
-use crate::record::{Bill, Ending, Record};
+use crate::record::{Bill, Ending, Record, Request};
+use crate::shared::Shared;
 use crate::snapshot::{Compiled, Hook};
+use crate::trail::{Origin, Parent, Trail};
 use crate::worker::Worker;
 
 /// Why nothing can be done for a webhook.
@@ -56,7 +58,8 @@ pub(super) async fn run(worker: &Arc<Worker>, step: &Step, payload: &Arc<Payload
                 let keeps = hook.definition.keep_prompt;
                 prompt = keeps.then(|| cut(&text, WEBHOOK_PROMPT_BYTES));
                 let agent = charged(hook, step, payload);
-                ask(worker, &compiled, hook, (&model, &agent, &text)).await
+                let asked = (&model, &agent, &*text);
+                ask(worker, &compiled, hook, (step, payload), asked).await
             }
             Err(failure) => Asked {
                 outcome: Some(Err(failure)),
@@ -132,6 +135,7 @@ async fn ask(
     worker: &Arc<Worker>,
     compiled: &Arc<Compiled>,
     hook: &Hook,
+    (step, payload): (&Step, &Payload),
     (model, agent, prompt): (&ModelName, &AgentName, &str),
 ) -> Asked {
     let shared = &worker.shared;
@@ -144,12 +148,18 @@ async fn ask(
         "messages": [{ "role": "user", "content": prompt }],
     });
     let request = ChatRequest::read(Bytes::from(body.to_string()));
-    let ids = Ids::draw();
+    let (ids, trail) = begin(shared, step, payload);
+    if let Some(trail) = &trail {
+        trail.identified(agent, compiled.revision);
+    }
     let planned = request
         .map(Ask::Chat)
         .map_err(|error| Refusal::bad_request(&error))
         .and_then(|ask| {
             let plan = chat::find_plan(worker, compiled, &ask)?;
+            if let Some(trail) = &trail {
+                trail.asks(&ask, &plan);
+            }
             chat::may_use(compiled, &plan, agent)?;
             Ok((ask, plan))
         });
@@ -165,7 +175,7 @@ async fn ask(
         compiled,
         &plan,
         agent.clone(),
-        (ids.request(), ask.bytes()),
+        Request::of(&ask, ids.request(), trail.as_ref()),
         accepted,
     );
     let exchange = Exchange {
@@ -175,7 +185,7 @@ async fn ask(
         agent,
         gate: &gate,
         ask: &ask,
-        request_id: ids.request(),
+        ids: &ids,
         forwarded: &HeaderMap::new(),
         deadline,
     };
@@ -190,6 +200,20 @@ async fn ask(
             Asked::refused(refusal, &ids, calls)
         }
     }
+}
+
+/// Names the run, in its sender's trace if the delivery was in one.
+fn begin(shared: &Arc<Shared>, step: &Step, payload: &Payload) -> (Ids, Option<Arc<Trail>>) {
+    let mut headers = payload.headers.iter();
+    let parent = headers
+        .find(|(name, _)| name == "traceparent")
+        .and_then(|(_, value)| Parent::parse(value));
+    let ids = Ids::draw(parent.map(|parent| parent.trace));
+    let named = (ids.request(), ids.trace_number());
+    let trail = Trail::begin(shared, named, parent, || Origin::Webhook {
+        name: step.webhook.to_string(),
+    });
+    (ids, trail)
 }
 
 impl Asked {
@@ -215,6 +239,10 @@ impl Asked {
         };
         let bill = Bill::of(target, answer.billed(input_bytes));
         record.bill(place, bill);
+        record.watch(|trail| {
+            trail.answer(answer.model.as_deref(), answer.finish);
+            trail.says(&answer.body);
+        });
         record.end(Ending::Answered);
         calls.push(ModelCall {
             model: target.model.clone(),

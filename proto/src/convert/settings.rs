@@ -165,15 +165,27 @@ fn pauses(wire: v1::Pauses) -> Result<Vec<Duration>, InvalidMessage> {
 
 impl From<Audit> for v1::Audit {
     fn from(audit: Audit) -> Self {
-        let Audit { enabled } = audit;
-        Self { enabled }
+        let Audit {
+            enabled,
+            content_log,
+        } = audit;
+        Self {
+            enabled,
+            content_log,
+        }
     }
 }
 
 impl From<v1::Audit> for Audit {
     fn from(wire: v1::Audit) -> Self {
-        let v1::Audit { enabled } = wire;
-        Self { enabled }
+        let v1::Audit {
+            enabled,
+            content_log,
+        } = wire;
+        Self {
+            enabled,
+            content_log,
+        }
     }
 }
 
@@ -182,10 +194,12 @@ impl From<Tracing> for v1::Tracing {
         let Tracing {
             enabled,
             sample_rate,
+            propagate,
         } = tracing;
         Self {
             enabled,
             sample_rate_millionths: sample_rate.as_millionths(),
+            propagate,
         }
     }
 }
@@ -197,9 +211,11 @@ impl TryFrom<v1::Tracing> for Tracing {
         let v1::Tracing {
             enabled,
             sample_rate_millionths,
+            propagate,
         } = wire;
         Ok(Self {
             enabled,
+            propagate,
             sample_rate: SampleRate::from_millionths(sample_rate_millionths)
                 .ok_or(InvalidField::Range("0 to 1,000,000"))
                 .at("sample_rate_millionths")?,

@@ -26,6 +26,8 @@ mod quota_outage;
 mod quota_rates;
 mod replicas;
 mod sdk;
+mod seen_audit;
+mod seen_traces;
 mod store_secrets;
 mod sync_fleet;
 mod upstream_bodies;

@@ -11,7 +11,7 @@ use agix_control_plane::{
     Config as ControlConfig, SealSource, StartError as ControlError, StoreSpec,
 };
 use agix_core::id::ProxyId;
-use agix_proxy::{Config as ProxyConfig, StartError as ProxyError};
+use agix_proxy::{AuditFile, AuditTo, Config as ProxyConfig, StartError as ProxyError};
 use tokio::fs::DirBuilder;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -84,6 +84,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         proxy_id: ProxyId::new(PROXY_ID).ok(),
         drain: DRAIN_TIME,
         sink: requests.sink(),
+        audit: AuditTo::File(AuditFile::at(data_dir.join("audit.jsonl"))),
         ..ProxyConfig::new(args.listen, args.admin)
     };
     let proxy = match agix_proxy::start(config, stop_proxy.clone()).await {
@@ -185,9 +186,10 @@ fn explain_proxy(error: ProxyError, args: &DevArgs) -> Failure {
             cannot_listen(error, "--listen", address)
         }
         ProxyError::Listen { address, .. } => cannot_listen(error, "--admin", address),
-        ProxyError::Workers(_) | ProxyError::Client(_) | ProxyError::Journal(_) => {
-            Failure::new(Exit::Failed, error)
-        }
+        ProxyError::Workers(_)
+        | ProxyError::Client(_)
+        | ProxyError::Journal(_)
+        | ProxyError::Audit(_) => Failure::new(Exit::Failed, error),
     }
 }
 

@@ -105,12 +105,14 @@ struct WebhookShape {
 #[derive(Debug, Serialize)]
 struct AuditShape {
     enabled: bool,
+    content_log: bool,
 }
 
 #[derive(Debug, Serialize)]
 struct TracingShape {
     enabled: bool,
     sample_rate: Decimal,
+    propagate: bool,
 }
 
 impl Document {
@@ -153,17 +155,25 @@ impl Document {
                 }
             }),
             audit: settings.then(|| {
-                let Audit { enabled } = *audit;
-                AuditShape { enabled }
+                let Audit {
+                    enabled,
+                    content_log,
+                } = *audit;
+                AuditShape {
+                    enabled,
+                    content_log,
+                }
             }),
             tracing: settings.then(|| {
                 let Tracing {
                     enabled,
                     sample_rate,
+                    propagate,
                 } = *tracing;
                 TracingShape {
                     enabled,
                     sample_rate: Decimal::new(&sample_rate),
+                    propagate,
                 }
             }),
         }

@@ -428,9 +428,13 @@ fn of_webhook(webhook: &WebhookDefinition) -> Lines {
 }
 
 fn of_audit(audit: Audit) -> Lines {
-    let Audit { enabled } = audit;
+    let Audit {
+        enabled,
+        content_log,
+    } = audit;
     let mut lines = Lines::default();
     lines.set("enabled", enabled);
+    lines.set_or("content_log", &content_log, &false, bool::to_string);
     lines
 }
 
@@ -438,10 +442,12 @@ fn of_tracing(tracing: Tracing) -> Lines {
     let Tracing {
         enabled,
         sample_rate,
+        propagate,
     } = tracing;
     let mut lines = Lines::default();
     lines.set("enabled", enabled);
     lines.set("sample_rate", sample_rate);
+    lines.set_or("propagate", &propagate, &false, bool::to_string);
     lines
 }
 

@@ -116,6 +116,8 @@ fn every_field_of_a_document_has_a_line() {
         "webhooks.definitions.summarize.scheme: standard",
         "webhooks.definitions.summarize.keep_prompt: true",
         "tracing.sample_rate: 0.1",
+        "tracing.propagate: true",
+        "audit.content_log: true",
     ] {
         assert!(lines.iter().any(|one| one == line), "{line}\n{lines:#?}");
     }

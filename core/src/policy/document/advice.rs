@@ -9,26 +9,12 @@ use crate::policy::{Api, Policy, RateLimits, ResourceKey, StreamRescue, code};
 use crate::units::MoneyLimit;
 
 /// Settings that this version keeps, shows and sends to the proxies, but does not carry out.
-const NOT_IN_FORCE: [NotInForce; 3] = [
-    NotInForce {
-        section: "failover",
-        field: "stream_rescue",
-        is_set: |policy| !matches!(policy.failover.stream_rescue, StreamRescue::Off),
-        instead: "a stream that breaks off ends with an error event, as with `off`",
-    },
-    NotInForce {
-        section: "audit",
-        field: "enabled",
-        is_set: |policy| policy.audit.enabled,
-        instead: "no record is written",
-    },
-    NotInForce {
-        section: "tracing",
-        field: "enabled",
-        is_set: |policy| policy.tracing.enabled,
-        instead: "no trace is exported",
-    },
-];
+const NOT_IN_FORCE: [NotInForce; 1] = [NotInForce {
+    section: "failover",
+    field: "stream_rescue",
+    is_set: |policy| !matches!(policy.failover.stream_rescue, StreamRescue::Off),
+    instead: "a stream that breaks off ends with an error event, as with `off`",
+}];
 
 /// Models that their provider no longer serves.
 const RETIRED: [Retired; 2] = [

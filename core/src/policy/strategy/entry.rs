@@ -360,12 +360,17 @@ pub(super) fn webhook() -> impl Strategy<Value = WebhookDefinition> {
 }
 
 pub(super) fn audit() -> impl Strategy<Value = Audit> {
-    any::<bool>().prop_map(|enabled| Audit { enabled })
+    any::<(bool, bool)>().prop_map(|(enabled, content_log)| Audit {
+        enabled,
+        content_log,
+    })
 }
 
 pub(super) fn tracing() -> impl Strategy<Value = Tracing> {
-    (any::<bool>(), 0_u32..=1_000_000).prop_map(|(enabled, millionths)| Tracing {
+    let parts = (any::<bool>(), 0_u32..=1_000_000, any::<bool>());
+    parts.prop_map(|(enabled, millionths, propagate)| Tracing {
         enabled,
+        propagate,
         sample_rate: SampleRate::from_millionths(millionths).expect("in range"),
     })
 }

@@ -15,7 +15,7 @@ const NOW: Wall = Wall::from_millis(1_795_647_600_000);
 fn voice() -> Voice {
     Voice::new(
         crate::dialect::Caller::Chat,
-        crate::front::reply::Ids::draw(),
+        crate::front::reply::Ids::draw(None),
     )
 }
 

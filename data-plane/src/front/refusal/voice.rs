@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn an_error_in_a_stream_has_the_shape_that_the_callers_library_raises() {
-        let chat = Voice::new(Caller::Chat, Ids::draw()).event("It broke.", "truncated");
+        let chat = Voice::new(Caller::Chat, Ids::draw(None)).event("It broke.", "truncated");
         let data = chat.strip_prefix(b"data: ").unwrap();
         assert_eq!(json(data)["error"]["message"], "It broke.");
-        let ids = Ids::draw();
+        let ids = Ids::draw(None);
         let messages = Voice::new(Caller::Messages, ids.clone()).event("It broke.", "truncated");
         let data = messages.strip_prefix(b"event: error\ndata: ").unwrap();
         assert_eq!(

@@ -8,7 +8,7 @@ use crate::limits::SHOWN_LINE_CHARS;
 const MASK: char = '*';
 
 /// Keys whose values are never secrets, for a line that could not be understood.
-const HARMLESS: [&str; 37] = [
+const HARMLESS: [&str; 39] = [
     "alert_at_percent",
     "api",
     "audit",
@@ -16,6 +16,7 @@ const HARMLESS: [&str; 37] = [
     "cached_input",
     "chains",
     "connect",
+    "content_log",
     "daily_limit_usd",
     "default_agent",
     "drop_unsupported",
@@ -34,6 +35,7 @@ const HARMLESS: [&str; 37] = [
     "monthly_limit_usd",
     "on_outage",
     "output",
+    "propagate",
     "provider",
     "rate_limits",
     "requests_per_hour",

@@ -6,16 +6,20 @@ use crate::policy::{Audit, Tracing, code};
 use crate::units::{InvalidDecimal, SampleRate};
 
 pub(super) fn audit(parts: &[Field<'_, '_>], reader: &mut Reader<'_>) -> Audit {
-    let [enabled] = field::record(parts, reader, ["enabled"]);
+    let [enabled, content_log] = field::record(parts, reader, ["enabled", "content_log"]);
     Audit {
         enabled: enabled
+            .and_then(|field| field.flag(reader))
+            .unwrap_or_default(),
+        content_log: content_log
             .and_then(|field| field.flag(reader))
             .unwrap_or_default(),
     }
 }
 
 pub(super) fn tracing(parts: &[Field<'_, '_>], reader: &mut Reader<'_>) -> Tracing {
-    let [enabled, sample_rate] = field::record(parts, reader, ["enabled", "sample_rate"]);
+    let keys = ["enabled", "sample_rate", "propagate"];
+    let [enabled, sample_rate, propagate] = field::record(parts, reader, keys);
     let default = Tracing::default();
     Tracing {
         enabled: enabled
@@ -24,6 +28,9 @@ pub(super) fn tracing(parts: &[Field<'_, '_>], reader: &mut Reader<'_>) -> Traci
         sample_rate: sample_rate
             .and_then(|field| rate(&field, reader))
             .unwrap_or(default.sample_rate),
+        propagate: propagate
+            .and_then(|field| field.flag(reader))
+            .unwrap_or(default.propagate),
     }
 }
 

@@ -414,6 +414,7 @@ fn what_is_probably_not_meant_is_a_warning() {
         "rate_limits: { a: { requests_per_minute: 1, requests_per_hour: 60 } }",
         "budgets: { a: { daily_limit_usd: 5, monthly_limit_usd: 155 } }",
         "failover: { stream_rescue: off, breaker: { min_requests: 20 } }",
+        "audit: { enabled: true, content_log: true }\ntracing: { enabled: true, sample_rate: 0.1 }",
     ] {
         let found = warnings(text);
         assert!(

@@ -1,0 +1,403 @@
+//! The trail of a request: what became of it, step by step, for those who watch.
+//!
+//! Rules this module keeps:
+//! - Whether a request leaves a trail is decided once, before anything is written down. One that
+//!   leaves none costs a look at the settings and at one header, and allocates nothing.
+//! - It is handed in exactly once, when the last who holds it lets it go: at the end of the answer,
+//!   or when the caller left before that.
+//! - Handing in never waits: what watches is bounded, and what it cannot take is counted.
+//! - No header and no key is written down; what was asked and answered only where the policy wants it
+//!   in the audit records, and never in a trace.
+
+mod attributes;
+mod content;
+mod context;
+mod export;
+mod spans;
+
+use std::borrow::Cow;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agix_core::id::{AgentName, Revision};
+use agix_core::policy::Policy;
+use agix_core::time::{Mono, Wall};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+
+use crate::attempt::{Ask, Fault};
+use crate::clock;
+use crate::dialect::Finish;
+use crate::plan::Plan;
+use crate::record::{Bill, Ending};
+use crate::shared::Shared;
+
+pub(crate) use content::Content;
+pub(crate) use context::Parent;
+pub(crate) use export::Tracer;
+
+/// The trail of one request.
+#[derive(Debug)]
+pub(crate) struct Trail {
+    shared: Arc<Shared>,
+    is_traced: bool,
+    is_audited: bool,
+    head: Head,
+    facts: Mutex<Facts>,
+}
+
+/// What is known of a request when it begins.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) trace: Trace,
+    pub(crate) request_id: String,
+    pub(crate) began: Mono,
+    pub(crate) began_at: Wall,
+    pub(crate) origin: Origin,
+}
+
+/// A trail that has come to its end.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) head: Head,
+    pub(crate) facts: Facts,
+    pub(crate) ended: Mono,
+}
+
+/// Where a trail belongs among the traces.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Trace {
+    pub(crate) id: u128,
+    /// The caller's span.
+    parent: Option<u64>,
+    /// The span of the whole request.
+    root: u64,
+    /// The span of asking a model.
+    call: u64,
+}
+
+/// What made the proxy work.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// A caller, at this endpoint.
+    Caller {
+        /// The request's method, if it is one of those that agix knows.
+        method: &'static str,
+        /// The endpoint, without what a stranger makes up.
+        route: Option<&'static str>,
+        /// Where it is.
+        peer: Option<SocketAddr>,
+    },
+    /// A webhook that is run.
+    Webhook {
+        /// The definition's name.
+        name: String,
+    },
+}
+
+/// What became known on the way.
+#[derive(Debug, Default)]
+pub(crate) struct Facts {
+    pub(crate) status: Option<u16>,
+    pub(crate) refused: Option<&'static str>,
+    pub(crate) agent: Option<AgentName>,
+    pub(crate) revision: Option<Revision>,
+    pub(crate) call: Option<Call>,
+    /// There if it is to be written down.
+    pub(crate) content: Option<Content>,
+}
+
+/// Asking a model, its fallbacks included.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) plan: Arc<Plan>,
+    operation: &'static str,
+    pub(crate) stream: bool,
+    output_bound: Option<u64>,
+    began: Mono,
+    pub(crate) ended: Option<Mono>,
+    pub(crate) tries: Vec<Try>,
+    pub(crate) skipped: Vec<(usize, Cow<'static, str>, Mono)>,
+    /// When the first content of a stream was there.
+    first_content: Option<Mono>,
+    /// The place of the target that answered.
+    pub(crate) answered: Option<usize>,
+    model: Option<String>,
+    finish: Option<Finish>,
+    pub(crate) bill: Option<Bill>,
+    pub(crate) ending: Ending,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(crate) struct Try {
+    pub(crate) place: usize,
+    span: u64,
+    pub(crate) began: Mono,
+    pub(crate) ended: Option<Mono>,
+    /// Why it failed, and the provider's status if it has one.
+    pub(crate) fault: Option<(&'static str, Option<u16>)>,
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::Caller {
+            method: "",
+            route: None,
+            peer: None,
+        }
+    }
+}
+
+impl Call {
+    /// What became of one of its tries.
+    pub(crate) fn outcome(&self, one: &Try) -> &'static str {
+        match one.fault {
+            Some(_) => "failed",
+            None if self.answered == Some(one.place) => "answered",
+            None => "given_up",
+        }
+    }
+}
+
+impl Told {
+    /// About how much memory it holds.
+    pub(crate) fn size(&self) -> usize {
+        let content = self.facts.content.as_ref().map_or(0, Content::size);
+        size_of::<Self>().saturating_add(content)
+    }
+}
+
+impl Trail {
+    /// The trail of a request that begins now, if it leaves one.
+    pub(crate) fn begin(
+        shared: &Arc<Shared>,
+        (request_id, trace_id): (&str, u128),
+        parent: Option<Parent>,
+        origin: impl FnOnce() -> Origin,
+    ) -> Option<Arc<Self>> {
+        let compiled = shared.compiled.load();
+        let audit = compiled.policy.audit;
+        let is_traced = is_traced(shared, &compiled.policy, trace_id, parent);
+        let is_audited = audit.enabled && shared.auditor.get().is_some();
+        if !is_traced && !is_audited {
+            return None;
+        }
+        let facts = Facts {
+            content: (is_audited && audit.content_log).then(Content::default),
+            ..Facts::default()
+        };
+        Some(Arc::new(Self {
+            is_traced,
+            is_audited,
+            head: Head {
+                trace: Trace {
+                    id: trace_id,
+                    parent: parent.map(|parent| parent.span),
+                    root: span_id(),
+                    call: span_id(),
+                },
+                request_id: request_id.to_owned(),
+                began: shared.clock.mono(),
+                began_at: shared.clock.wall(),
+                origin: origin(),
+            },
+            facts: Mutex::new(facts),
+            shared: Arc::clone(shared),
+        }))
+    }
+
+    /// Who asks, and by which policy.
+    pub(crate) fn identified(&self, agent: &AgentName, revision: Revision) {
+        self.note(|facts| {
+            facts.agent = Some(agent.clone());
+            facts.revision = Some(revision);
+        });
+    }
+
+    /// A model is asked.
+    pub(crate) fn asks(&self, ask: &Ask, plan: &Arc<Plan>) {
+        let (operation, stream, output_bound) = match ask {
+            Ask::Chat(chat) => ("chat", chat.stream(), chat.output_bound()),
+            Ask::Embeddings(_) => ("embeddings", false, None),
+            Ask::Tokens(_) => ("count_tokens", false, None),
+        };
+        let began = self.now();
+        self.note(|facts| {
+            if let Some(content) = &mut facts.content {
+                content.asked(ask);
+            }
+            facts.call = Some(Call {
+                plan: Arc::clone(plan),
+                operation,
+                stream,
+                output_bound,
+                began,
+                ended: None,
+                tries: Vec::new(),
+                skipped: Vec::new(),
+                first_content: None,
+                answered: None,
+                model: None,
+                finish: None,
+                bill: None,
+                ending: Ending::CallerLeft,
+            });
+        });
+    }
+
+    /// A target is passed over.
+    pub(crate) fn skipped(&self, place: usize, reason: Cow<'static, str>) {
+        let now = self.now();
+        self.of_call(|call| call.skipped.push((place, reason, now)));
+    }
+
+    /// An attempt begins.
+    pub(crate) fn tries(&self, place: usize) {
+        let began = self.now();
+        self.of_call(|call| {
+            call.tries.push(Try {
+                place,
+                span: span_id(),
+                began,
+                ended: None,
+                fault: None,
+            });
+        });
+    }
+
+    /// It could not be made at all.
+    pub(crate) fn not_made(&self) {
+        self.of_call(|call| call.tries.truncate(call.tries.len().saturating_sub(1)));
+    }
+
+    /// It is answered, as far as the caller's status depends on it.
+    pub(crate) fn answers(&self) {
+        let now = self.now();
+        self.of_call(|call| call.first_content = call.stream.then_some(now));
+    }
+
+    /// It failed.
+    pub(crate) fn failed(&self, fault: &Fault) {
+        let now = self.now();
+        self.of_call(|call| {
+            if let Some(last) = call.tries.last_mut() {
+                last.ended = Some(now);
+                last.fault = Some((fault.reason(), fault.own_status()));
+            }
+        });
+    }
+
+    /// What the answer says of itself.
+    pub(crate) fn answer(&self, model: Option<&str>, finish: Option<Finish>) {
+        self.of_call(|call| {
+            call.model = model.map(str::to_owned);
+            call.finish = finish;
+        });
+    }
+
+    /// A part of what the caller gets.
+    pub(crate) fn says(&self, part: &Bytes) {
+        self.note(|facts| {
+            if let Some(content) = &mut facts.content {
+                content.said(part);
+            }
+        });
+    }
+
+    /// No model is asked any more.
+    pub(crate) fn asked(&self, answered: Option<usize>, bill: Option<Bill>, ending: Ending) {
+        let now = self.now();
+        self.of_call(|call| {
+            call.ended = Some(now);
+            call.answered = answered;
+            call.bill = bill;
+            call.ending = ending;
+        });
+    }
+
+    /// The proxy refuses the request itself.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.note(|facts| facts.refused = Some(reason));
+    }
+
+    /// The status that the caller gets.
+    pub(crate) fn status(&self, status: u16) {
+        self.note(|facts| facts.status = Some(status));
+    }
+
+    /// What tells a provider where the attempt under way belongs.
+    pub(crate) fn traceparent(&self) -> Option<HeaderValue> {
+        let mut span = None;
+        self.of_call(|call| span = call.tries.last().map(|last| last.span));
+        context::header(self.head.trace.id, span?, self.is_traced)
+    }
+
+    fn of_call(&self, change: impl FnOnce(&mut Call)) {
+        self.note(|facts| {
+            if let Some(call) = &mut facts.call {
+                change(call);
+            }
+        });
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Facts)) {
+        change(&mut self.facts.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn now(&self) -> Mono {
+        self.shared.clock.mono()
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let told = Told {
+            facts: std::mem::take(facts),
+            head: std::mem::take(&mut self.head),
+            ended: self.shared.clock.mono(),
+        };
+        if self.is_traced
+            && let Some(tracer) = self.shared.tracer.get()
+        {
+            for span in spans::of(&told) {
+                tracer.take(span);
+            }
+        }
+        if self.is_audited
+            && let Some(auditor) = self.shared.auditor.get()
+        {
+            auditor.take(told);
+        }
+    }
+}
+
+/// What tells a provider the trace of a request that leaves no trail.
+pub(crate) fn unsampled(trace_id: u128) -> Option<HeaderValue> {
+    context::header(trace_id, span_id(), false)
+}
+
+/// The caller's place in a trace, if it says.
+pub(crate) fn parent(headers: &HeaderMap) -> Option<Parent> {
+    context::read(headers)
+}
+
+/// As the caller's trace has it; else by the policy's share, whose draw is the trace's own id, so
+/// that all who see the trace decide alike.
+fn is_traced(shared: &Shared, policy: &Policy, trace_id: u128, parent: Option<Parent>) -> bool {
+    let settings = &policy.tracing;
+    if !settings.enabled || shared.tracer.get().is_none() {
+        return false;
+    }
+    let drawn = trace_id & u128::from(u64::MAX);
+    parent.map_or_else(
+        || u64::try_from(drawn).is_ok_and(|drawn| settings.sample_rate.takes(drawn)),
+        |parent| parent.sampled,
+    )
+}
+
+/// A span's name; zero would be none.
+fn span_id() -> u64 {
+    clock::random().max(1)
+}
