@@ -94,6 +94,27 @@ impl Program {
         kill_process(self.pid(), Signal::TERM).expect("the program runs");
     }
 
+    /// Stops it without ending it, as a machine that hangs does.
+    ///
+    /// # Panics
+    /// There is no such process.
+    pub fn pause(&self) {
+        kill_process(self.pid(), Signal::STOP).expect("the program runs");
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Panics
+    /// There is no such process.
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("the program runs");
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, once it has.
     ///
     /// # Panics

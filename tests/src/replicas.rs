@@ -1,12 +1,16 @@
-//! Several control planes over one etcd.
+//! Several control planes over one etcd, their proxies, and the network between them.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::agixctl::Agixctl;
 use crate::etcd::{Member, cluster};
+use crate::network::{Network, Way};
 use crate::program::Program;
 use crate::test_bed::{Proxy, ProxySettings, steady_address};
+
+/// The key that all control planes of a test seal secrets with.
+const SEAL_KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 /// The members of an etcd, the control planes over it and the proxies of these.
 #[derive(Debug)]
@@ -17,6 +21,7 @@ pub struct Replicas {
     pub planes: Vec<Plane>,
     /// The proxies, which know all control planes.
     pub proxies: Vec<Proxy>,
+    network: Network,
 }
 
 /// One control plane.
@@ -24,6 +29,10 @@ pub struct Replicas {
 pub struct Plane {
     /// Where it listens.
     pub address: SocketAddr,
+    /// The way that everybody takes to it.
+    pub front: Way,
+    /// The ways it takes to the members of the etcd.
+    pub to_etcd: Vec<Way>,
     /// The process.
     pub program: Program,
 }
@@ -35,9 +44,10 @@ impl Replicas {
             members: cluster(members, &[]).await,
             planes: Vec::new(),
             proxies: Vec::new(),
+            network: Network::new(),
         };
         for _ in 0..planes {
-            let plane = replicas.plane(directory, steady_address()).await;
+            let plane = replicas.plane(directory).await;
             replicas.planes.push(plane);
         }
         replicas
@@ -48,17 +58,19 @@ impl Replicas {
     /// # Panics
     /// There is no such control plane.
     pub async fn restart(&mut self, directory: &Path, index: usize) {
-        let address = self.planes.get(index).expect("a control plane").address;
-        let again = self.plane(directory, address).await;
-        if let Some(plane) = self.planes.get_mut(index) {
-            *plane = again;
-        }
+        let plane = self.planes.get_mut(index).expect("a control plane");
+        plane.program.kill();
+        plane.program = program(directory, plane.address, &plane.front, &plane.to_etcd);
+        plane.program.addresses().await;
     }
 
-    /// Adds a proxy and waits until it is ready.
+    /// Adds a proxy, at an address that it keeps, and waits until it is ready.
     pub async fn add_proxy(&mut self, directory: &Path) {
         let settings = ProxySettings {
             id: format!("proxy-{}", self.proxies.len() + 1),
+            listen: Some(steady_address()),
+            snapshot: true,
+            journal: true,
             ..ProxySettings::default()
         };
         let proxy = Proxy::start(directory, &self.endpoints(), &settings).await;
@@ -66,13 +78,24 @@ impl Replicas {
         self.proxies.push(proxy);
     }
 
+    /// Ends a proxy with `kill -9` and starts it again, where it was and under its name.
+    ///
+    /// # Panics
+    /// There is no such proxy.
+    pub async fn restart_proxy(&mut self, directory: &Path, index: usize) {
+        let endpoints = self.endpoints();
+        let proxy = self.proxies.get_mut(index).expect("a proxy");
+        proxy.program.kill();
+        let settings = proxy.settings.clone();
+        *proxy = Proxy::start(directory, &endpoints, &settings).await;
+        proxy.ready().await;
+    }
+
     /// The addresses of all control planes, as proxies and agixctl take them.
     pub fn endpoints(&self) -> String {
-        let urls = self
-            .planes
-            .iter()
-            .map(|it| format!("http://{}", it.address));
-        urls.collect::<Vec<_>>().join(",")
+        let fronts = self.planes.iter().map(|it| it.front.address);
+        let urls: Vec<_> = fronts.map(|front| format!("http://{front}")).collect();
+        urls.join(",")
     }
 
     /// An operator who knows all control planes.
@@ -80,26 +103,67 @@ impl Replicas {
         Agixctl::at(home, self.endpoints())
     }
 
-    /// The control plane that says, last of all, that it owns the ledger, among those that `lives`.
+    /// The control plane that says, last of all, that it owns the ledger.
     pub fn ledger_owner(&self) -> Option<usize> {
-        self.planes.iter().position(|plane| {
+        self.ledger_owners().into_iter().next()
+    }
+
+    /// All that do: one that hangs has not noticed that it owns nothing any more.
+    pub fn ledger_owners(&self) -> Vec<usize> {
+        let owns = |plane: &Plane| {
             let lines = plane.program.lines();
-            let of_ledger = lines.iter().filter(|line| line.contains("the ledger"));
+            let of_ledger = lines.iter().filter(|line| line.contains("\"the ledger\""));
             let mut told = of_ledger
                 .filter(|line| line.contains("is the owner") || line.contains("the ownership is"));
             told.next_back()
                 .is_some_and(|line| line.contains("this control plane is the owner"))
-        })
+        };
+        let planes = self.planes.iter().enumerate();
+        let owners = planes.filter(|(_, plane)| owns(plane));
+        owners.map(|(place, _)| place).collect()
     }
 
-    async fn plane(&self, directory: &Path, address: SocketAddr) -> Plane {
-        let members: Vec<_> = self.members.iter().map(Member::url).collect();
-        let store = format!("etcd:{}/agix", members.join(","));
-        let listen = address.to_string();
-        let arguments = ["--listen", &listen, "--store", &store];
-        let mut program = Program::start("agix-control-plane", directory, arguments, &[]);
-        let addresses = program.addresses().await;
-        let address = *addresses.first().expect("an address");
-        Plane { address, program }
+    /// The member that leads the etcd.
+    pub async fn etcd_leader(&self) -> Option<usize> {
+        for (place, member) in self.members.iter().enumerate() {
+            if member.leads().await {
+                return Some(place);
+            }
+        }
+        None
     }
+
+    async fn plane(&self, directory: &Path) -> Plane {
+        let address = steady_address();
+        let front = self.network.way(address);
+        let to = self.members.iter().map(Member::address);
+        let to_etcd: Vec<Way> = to.map(|member| self.network.way(member)).collect();
+        let mut program = program(directory, address, &front, &to_etcd);
+        program.addresses().await;
+        Plane {
+            address,
+            front,
+            to_etcd,
+            program,
+        }
+    }
+}
+
+fn program(directory: &Path, address: SocketAddr, front: &Way, to_etcd: &[Way]) -> Program {
+    let members: Vec<_> = to_etcd
+        .iter()
+        .map(|way| format!("http://{}", way.address))
+        .collect();
+    let store = format!("etcd:{}/agix", members.join(","));
+    let (listen, advertise) = (address.to_string(), format!("http://{}", front.address));
+    let arguments = [
+        "--listen",
+        &listen,
+        "--store",
+        &store,
+        "--advertise",
+        &advertise,
+    ];
+    let environment = [("AGIX_SEAL_KEY".to_owned(), SEAL_KEY.to_owned())];
+    Program::start("agix-control-plane", directory, arguments, &environment)
 }

@@ -13,6 +13,7 @@ mod failover_amount;
 mod failover_breaker;
 mod failover_decisions;
 mod failover_outage;
+mod faults;
 mod front_drain;
 mod front_limits;
 mod front_metrics;
