@@ -25,6 +25,7 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use crate::admin::{self, Watched};
 use crate::clock::Clock;
 use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
@@ -44,6 +45,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// Where the web console listens, if there is one.
     pub console: Option<SocketAddr>,
+    /// Where the admin port is, if there is one.
+    pub admin: Option<SocketAddr>,
     shutdown: CancellationToken,
     tasks: TaskTracker,
     store: AnyStore,
@@ -95,6 +98,10 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         Some(http) => Some(bind(http).await?),
         None => None,
     };
+    let admin = match config.admin {
+        Some(admin) => Some(bind(admin).await?),
+        None => None,
+    };
     let advertised = advertised(&config, address);
     let store = AnyStore::open(&config.store, config.seal).await?;
     let repository = Repository::open(store.clone())
@@ -127,6 +134,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         tasks: tasks.clone(),
         shutdown: shutdown.clone(),
     };
+    let admin = parts.open_admin(admin);
     let revision = repository.current().map(|it| it.info().revision.number());
     let (health, routes) = parts.services(config.store.kind()).await?;
     tasks.spawn({
@@ -144,6 +152,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     Ok(Running {
         address,
         console,
+        admin,
         shutdown,
         tasks,
         store,
@@ -193,6 +202,22 @@ fn advertised(config: &Config, address: SocketAddr) -> Advertised {
 }
 
 impl Parts {
+    /// Serves the admin port, if there is to be one. Says where.
+    fn open_admin(&self, port: Option<(TcpListener, SocketAddr)>) -> Option<SocketAddr> {
+        let (listener, address) = port?;
+        let watched = Watched {
+            repository: self.repository.clone(),
+            fleet: Arc::clone(&self.fleet),
+            ledger: self.desk.clone(),
+            webhooks: self.webhooks.clone(),
+            clock: self.clock,
+        };
+        let shutdown = self.shutdown.clone();
+        self.tasks.spawn(admin::serve(listener, watched, shutdown));
+        info!(%address, "the admin port is up");
+        Some(address)
+    }
+
     /// All services, and the switch of the health service.
     async fn services(
         self,

@@ -39,6 +39,15 @@ pub(crate) struct Args {
     )]
     http: Option<SocketAddr>,
 
+    /// Where /livez, /readyz and /metrics are, for example 127.0.0.1:7072
+    #[arg(
+        long,
+        help = "Where /livez, /readyz and /metrics are, for example 127.0.0.1:7072 [default: nowhere]",
+        env = "AGIX_ADMIN",
+        value_name = "ADDRESS"
+    )]
+    admin: Option<SocketAddr>,
+
     /// Where proxies, agixctl and other control planes reach this one [default: where it listens]
     #[arg(long, env = "AGIX_ADVERTISE", value_name = "URL")]
     advertise: Option<Advertised>,
@@ -157,7 +166,7 @@ impl Args {
     /// The settings, unless they open the control plane to the network unasked.
     pub(crate) fn config(self) -> Result<Config, Unusable> {
         let open = |address: &SocketAddr| !address.ip().is_loopback() && !self.insecure;
-        if let Some(address) = [Some(self.listen), self.http]
+        if let Some(address) = [Some(self.listen), self.http, self.admin]
             .into_iter()
             .flatten()
             .find(open)
@@ -179,6 +188,7 @@ impl Args {
         Ok(Config {
             listen: self.listen,
             http: self.http,
+            admin: self.admin,
             advertise: self.advertise,
             store,
             seal,

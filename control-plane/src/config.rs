@@ -16,6 +16,9 @@ pub struct Config {
     /// Where the web console listens; none: there is none. Port 0 takes a free port; see
     /// [`crate::Running::console`].
     pub http: Option<SocketAddr>,
+    /// Where `/livez`, `/readyz` and `/metrics` are; none: nowhere. Port 0 takes a free port; see
+    /// [`crate::Running::admin`].
+    pub admin: Option<SocketAddr>,
     /// Where others reach this control plane, `http://HOST:PORT`; absent: where it listens.
     pub advertise: Option<Advertised>,
     /// Where policy and history are kept.

@@ -18,7 +18,8 @@
 //! - An answer that something was stored is given after it was made durable.
 //! - Nothing here prints, logs or returns a secret of a policy.
 
-pub mod app;
+pub mod admin;
+mod app;
 pub mod clock;
 pub mod config;
 pub mod fleet;

@@ -49,10 +49,14 @@ async fn main() -> ExitCode {
     };
     // Scripts wait for this line and read the address from it. A closed stdout is no reason to
     // stop: the address is in the log too.
+    let admin = running
+        .admin
+        .map(|admin| format!(" (admin http://{admin})"));
     drop(writeln!(
         std::io::stdout(),
-        "agix-control-plane is listening on {}",
-        running.address
+        "agix-control-plane is listening on {}{}",
+        running.address,
+        admin.unwrap_or_default()
     ));
     running.stopped().await;
     info!("the control plane has stopped");

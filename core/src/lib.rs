@@ -36,6 +36,7 @@
 pub mod backoff;
 pub mod budget;
 pub mod causes;
+pub mod exposition;
 pub mod failover;
 pub mod id;
 pub mod lease;

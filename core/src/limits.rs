@@ -459,6 +459,14 @@ pub const LEDGER_FAREWELL_TIME: Duration = Duration::from_secs(2);
 pub const PLANS: usize = 1_024;
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.
 pub const STREAM_TAIL_TIME: Duration = Duration::from_secs(1);
+/// Pairs of agent and model that metrics name; the rest is counted together.
+pub const METRIC_PAIRS: usize = 5_000;
+/// Agents whose counters a plan keeps at hand.
+pub const PLAN_AGENTS: usize = 1_024;
+/// Agents whose budgets and limits the metrics of a control plane tell, the most active ones first.
+pub const METRIC_AGENTS: usize = 1_000;
+/// Definitions of webhooks that its metrics tell apart.
+pub const METRIC_WEBHOOKS: usize = 1_000;
 /// Spans that wait for the collector, unless the environment says otherwise; beyond it they are lost.
 pub const TRACE_QUEUE: usize = 8_192;
 /// Time the last spans get to be exported when a proxy stops.

@@ -117,6 +117,20 @@ impl Ask {
         }
     }
 
+    /// What is asked for, by the conventions for generative AI.
+    pub(crate) const fn operation(&self) -> &'static str {
+        match self {
+            Self::Chat(_) => "chat",
+            Self::Embeddings(_) => "embeddings",
+            Self::Tokens(_) => "count_tokens",
+        }
+    }
+
+    /// Whether the answer is to be a stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self, Self::Chat(chat) if chat.stream())
+    }
+
     /// Whose dialect it is in.
     pub(crate) fn caller(&self) -> Caller {
         match self {
@@ -359,12 +373,12 @@ impl Exchange<'_> {
     /// Notes a failed attempt wherever it counts, and says what it was.
     fn note(
         &self,
-        record: &Record,
+        record: &mut Record,
         (target, fault): (&Target, &Fault),
         (began, ended): (Mono, Mono),
         course: &mut Course,
     ) -> Failure {
-        record.watch(|trail| trail.failed(fault));
+        record.fault(fault);
         let shared = &self.worker.shared;
         let failure = self.failure(fault, ended);
         target.metrics.attempts.inc();

@@ -4,18 +4,29 @@
 //! `other`, so that strangers cannot grow the number of series. Requests count through handles
 //! kept in their plan and never look a label up.
 
-use std::fmt;
-use std::sync::atomic::AtomicU64;
+mod agents;
+mod gen_ai;
+mod watch;
 
-use agix_core::id::{ModelName, ProviderName};
+use std::fmt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use agix_core::id::{ModelName, ProviderName, Revision};
 use agix_core::lease;
+use agix_core::time::Mono;
 use agix_core::units::NanoUsd;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub(crate) use agents::{AgentCounters, AgentMetrics};
+pub(crate) use gen_ai::{Answered, CallMetrics, GenAiMetrics};
+pub(crate) use watch::{AuditMetrics, TraceMetrics};
 
 /// A counter of dollars.
 type Dollars = Counter<f64, AtomicU64>;
@@ -45,6 +56,12 @@ struct TargetLabel {
 struct AttemptFailure {
     model: String,
     provider: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailoverReason {
+    model: String,
     reason: &'static str,
 }
 
@@ -82,34 +99,6 @@ pub(crate) struct QuotaMetrics {
     overrun_usd: Dollars,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SpanOutcome {
-    outcome: &'static str,
-}
-
-/// Counters of traces. What was recorded and neither exported nor failed waits, or was lost.
-#[derive(Debug, Clone)]
-pub(crate) struct TraceMetrics {
-    spans: Family<SpanOutcome, Counter>,
-    pub(crate) recorded: Counter,
-    pub(crate) exported: Counter,
-    pub(crate) failed: Counter,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RecordOutcome {
-    outcome: &'static str,
-}
-
-/// Counters of audit records.
-#[derive(Debug, Clone)]
-pub(crate) struct AuditMetrics {
-    records: Family<RecordOutcome, Counter>,
-    pub(crate) written: Counter,
-    pub(crate) lost: Counter,
-    pub(crate) waiting: Gauge,
-}
-
 /// All counters of a proxy.
 pub(crate) struct Metrics {
     registry: Registry,
@@ -134,6 +123,15 @@ pub(crate) struct Metrics {
     pub(crate) quota: QuotaMetrics,
     pub(crate) traces: TraceMetrics,
     pub(crate) audit: AuditMetrics,
+    pub(crate) agents: AgentMetrics,
+    /// Under names that are not agix's own.
+    pub(crate) gen_ai: GenAiMetrics,
+    named_elsewhere: Registry,
+    failover_reasons: Family<FailoverReason, Counter>,
+    first_token: Family<TargetLabel, Histogram, fn() -> Histogram>,
+    age: Gauge,
+    /// When the policy was put in force, in nanoseconds of the proxy's clock.
+    in_force_since: AtomicU64,
 }
 
 /// Counters of one asked model.
@@ -143,6 +141,8 @@ pub(crate) struct ModelMetrics {
     pub(crate) failed: Counter,
     pub(crate) refused: Counter,
     pub(crate) left: Counter,
+    /// How the model is called here.
+    pub(crate) model: String,
 }
 
 /// Counters of one target.
@@ -157,6 +157,11 @@ pub(crate) struct TargetMetrics {
     pub(crate) unpriced: Counter,
     /// 1 while the target is left alone.
     pub(crate) breaker_open: Gauge,
+    /// Time to the first content of a stream.
+    pub(crate) first_token: Histogram,
+    chats: OnceLock<CallMetrics>,
+    embeddings: OnceLock<CallMetrics>,
+    counts: OnceLock<CallMetrics>,
     model: String,
     provider: String,
 }
@@ -170,7 +175,15 @@ impl fmt::Debug for Metrics {
 impl Metrics {
     /// All counters at zero, registered under their names.
     pub(crate) fn new() -> Self {
+        let mut named_elsewhere = Registry::default();
         let metrics = Self {
+            gen_ai: GenAiMetrics::registered(&mut named_elsewhere),
+            named_elsewhere,
+            agents: AgentMetrics::default(),
+            failover_reasons: Family::default(),
+            first_token: Family::new_with_constructor(|| Histogram::new(DURATION_BUCKETS)),
+            age: Gauge::default(),
+            in_force_since: AtomicU64::new(0),
             registry: Registry::with_prefix("agix"),
             requests: Family::default(),
             attempts: Family::default(),
@@ -198,6 +211,23 @@ impl Metrics {
 
     fn register_attempts(&mut self) {
         let r = &mut self.registry;
+        r.register(
+            "failover_reasons",
+            "Answers given by a fallback, by asked model and why the last one before it failed",
+            self.failover_reasons.clone(),
+        );
+        r.register_with_unit(
+            "time_to_first_token",
+            "Time from a request's head to the first content of its stream",
+            Unit::Seconds,
+            self.first_token.clone(),
+        );
+        r.register_with_unit(
+            "policy_age",
+            "Time since the policy in use was put in force here",
+            Unit::Seconds,
+            self.age.clone(),
+        );
         r.register("attempts", "Calls of providers", self.attempts.clone());
         r.register(
             "attempt_failures",
@@ -281,14 +311,34 @@ impl Metrics {
         self.quota.register(r);
         self.traces.register(r);
         self.audit.register(r);
+        self.agents.register(r);
         self
     }
 
     /// The text that `/metrics` answers.
-    pub(crate) fn text(&self) -> Result<String, fmt::Error> {
+    pub(crate) fn text(&self, now: Mono) -> Result<String, fmt::Error> {
+        let since = Mono::from_nanos(self.in_force_since.load(Ordering::Relaxed));
+        let age = now.since(since).as_secs();
+        self.age.set(i64::try_from(age).unwrap_or(i64::MAX));
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.registry)?;
+        encode_registry(&mut text, &self.named_elsewhere)?;
+        encode_eof(&mut text)?;
         Ok(text)
+    }
+
+    /// A policy was put in force.
+    pub(crate) fn in_force(&self, revision: Revision, now: Mono) {
+        let number = i64::try_from(revision.number()).unwrap_or(i64::MAX);
+        self.revision.set(number);
+        self.in_force_since.store(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    /// Counts an answer of a fallback by what led to it.
+    pub(crate) fn failed_over(&self, asked: &ModelMetrics, reason: &'static str) {
+        let model = asked.model.clone();
+        let label = FailoverReason { model, reason };
+        self.failover_reasons.get_or_create(&label).inc();
     }
 
     /// The counters of an asked model.
@@ -305,6 +355,7 @@ impl Metrics {
             failed: counter("failed"),
             refused: counter("refused"),
             left: counter("caller_left"),
+            model: label(model, known),
         }
     }
 
@@ -337,6 +388,10 @@ impl Metrics {
             cost: self.cost.get_or_create(&label).clone(),
             unpriced: self.unpriced.get_or_create(&label).clone(),
             breaker_open: self.breaker_open.get_or_create(&label).clone(),
+            first_token: self.first_token.get_or_create(&label).clone(),
+            chats: OnceLock::new(),
+            embeddings: OnceLock::new(),
+            counts: OnceLock::new(),
             model: label.model,
             provider: label.provider,
         }
@@ -358,41 +413,15 @@ impl Metrics {
     }
 }
 
-impl TraceMetrics {
-    fn new() -> Self {
-        let spans: Family<SpanOutcome, Counter> = Family::default();
-        let of = |outcome| spans.get_or_create(&SpanOutcome { outcome }).clone();
-        Self {
-            recorded: of("recorded"),
-            exported: of("exported"),
-            failed: of("failed"),
-            spans,
-        }
-    }
-
-    fn register(&self, r: &mut Registry) {
-        let help = "Spans of sampled requests, by what became of them";
-        r.register("spans", help, self.spans.clone());
-    }
-}
-
-impl AuditMetrics {
-    fn new() -> Self {
-        let records: Family<RecordOutcome, Counter> = Family::default();
-        let of = |outcome| records.get_or_create(&RecordOutcome { outcome }).clone();
-        Self {
-            written: of("written"),
-            lost: of("lost"),
-            waiting: Gauge::default(),
-            records,
-        }
-    }
-
-    fn register(&self, r: &mut Registry) {
-        let help = "Audit records of requests, by what became of them";
-        r.register("audit_records", help, self.records.clone());
-        let help = "Audit records that wait to be written";
-        r.register("audit_waiting", help, self.waiting.clone());
+impl TargetMetrics {
+    /// Those under the names of the conventions.
+    pub(crate) fn calls(&self, operation: &'static str, all: &GenAiMetrics) -> &CallMetrics {
+        let kept = match operation {
+            "chat" => &self.chats,
+            "embeddings" => &self.embeddings,
+            _ => &self.counts,
+        };
+        kept.get_or_init(|| all.of(operation, &self.provider, &self.model))
     }
 }
 

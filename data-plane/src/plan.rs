@@ -4,18 +4,18 @@
 //! (prices may depend on the time of day), so that a warm request looks nothing up.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use agix_core::failover;
-use agix_core::id::{ModelName, Revision};
-use agix_core::limits::PLANS;
+use agix_core::id::{AgentName, ModelName, Revision};
+use agix_core::limits::{PLAN_AGENTS, PLANS};
 use agix_core::policy::Unroutable;
 use agix_core::price::{Quote, Tariff, price_of};
 use agix_core::time::Wall;
 use agix_core::units::Tokens;
 
 use crate::breakers::Guard;
-use crate::metrics::{ModelMetrics, TargetMetrics};
+use crate::metrics::{AgentCounters, Metrics, ModelMetrics, TargetMetrics};
 use crate::shared::Shared;
 use crate::snapshot::{Compiled, ProviderRuntime, Script};
 
@@ -28,6 +28,10 @@ pub(crate) struct Plan {
     /// What the failover decision needs to know of each.
     pub(crate) facts: Vec<failover::Target>,
     pub(crate) metrics: ModelMetrics,
+    /// Counters of agents that asked for this model; a plan belongs to one worker.
+    agents: Mutex<HashMap<AgentName, Arc<AgentCounters>>>,
+    /// Counters of all agents that the policy does not name.
+    others: OnceLock<Arc<AgentCounters>>,
 }
 
 /// One place a request may go.
@@ -134,7 +138,33 @@ impl Plan {
             targets,
             facts,
             metrics,
+            agents: Mutex::default(),
+            others: OnceLock::new(),
         })
+    }
+
+    /// The counters of an agent's requests for this model. Agents that the policy does not name are
+    /// counted together.
+    pub(crate) fn counters(
+        &self,
+        agent: &AgentName,
+        is_named: bool,
+        metrics: &Metrics,
+    ) -> Arc<AgentCounters> {
+        let of = |named| Arc::new(metrics.agents.of(named, &self.metrics.model));
+        if !is_named {
+            return Arc::clone(self.others.get_or_init(|| of(None)));
+        }
+        let mut kept = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counters) = kept.get(agent) {
+            return Arc::clone(counters);
+        }
+        if kept.len() >= PLAN_AGENTS {
+            kept.clear();
+        }
+        let counters = of(Some(agent));
+        kept.insert(agent.clone(), Arc::clone(&counters));
+        counters
     }
 }
 

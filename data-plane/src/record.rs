@@ -14,8 +14,9 @@ use agix_core::time::{Mono, Wall};
 use agix_core::units::NanoUsd;
 use agix_core::usage::{Cost, PriceSource, Usage, UsageRecord, UsageSource};
 
-use crate::attempt::Ask;
+use crate::attempt::{Ask, Fault};
 use crate::dialect;
+use crate::metrics::Answered;
 use crate::plan::{Plan, Target};
 use crate::quota::{Charge, Pass, Reservation};
 use crate::shared::Shared;
@@ -40,6 +41,14 @@ pub(crate) struct Record {
     pub(crate) attempts: u32,
     /// The call that is being made, and what is set aside for it.
     under_way: Option<(usize, Reservation)>,
+    /// When it began.
+    call_began: Mono,
+    operation: &'static str,
+    is_stream: bool,
+    /// Time from the request's head to the first content of its stream.
+    first_content: Option<Duration>,
+    /// Why the last attempt that failed did.
+    last_fault: Option<&'static str>,
     /// What failed attempts billed all the same.
     failed: Vec<(usize, Bill)>,
     /// Time spent waiting for providers and for retries.
@@ -55,6 +64,8 @@ pub(crate) struct Request<'a> {
     /// The request's own id.
     id: &'a str,
     bytes: u64,
+    operation: &'static str,
+    is_stream: bool,
     trail: Option<Arc<Trail>>,
 }
 
@@ -64,6 +75,8 @@ impl<'a> Request<'a> {
         Self {
             id,
             bytes: ask.bytes(),
+            operation: ask.operation(),
+            is_stream: ask.is_stream(),
             trail: trail.cloned(),
         }
     }
@@ -122,6 +135,8 @@ impl Record {
         let Request {
             id,
             bytes: input_bytes,
+            operation,
+            is_stream,
             trail,
         } = request;
         Self {
@@ -137,6 +152,11 @@ impl Record {
             accepted,
             attempts: 0,
             under_way: None,
+            call_began: accepted,
+            operation,
+            is_stream,
+            first_content: None,
+            last_fault: None,
             failed: Vec::new(),
             waited: Duration::ZERO,
             answered: None,
@@ -174,6 +194,7 @@ impl Record {
     /// An attempt at a target begins.
     pub(crate) fn attempt(&mut self, target: usize, reservation: Reservation) {
         self.under_way = Some((target, reservation));
+        self.call_began = self.shared.clock.mono();
         self.watch(|trail| trail.tries(target));
     }
 
@@ -186,7 +207,15 @@ impl Record {
     /// It was answered; what that costs is told with [`Record::bill`].
     pub(crate) fn attempt_answered(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
+        let since = || self.shared.clock.mono().since(self.accepted);
+        self.first_content = self.is_stream.then(since);
         self.watch(Trail::answers);
+    }
+
+    /// Why it failed.
+    pub(crate) fn fault(&mut self, fault: &Fault) {
+        self.last_fault = Some(fault.reason());
+        self.watch(|trail| trail.failed(fault));
     }
 
     /// It failed. A call that was given up because the request's time was up may be billed whole.
@@ -275,25 +304,46 @@ impl Record {
     }
 
     fn count(&self) {
-        let metrics = &self.plan.metrics;
-        match self.ending {
-            Ending::Answered => metrics.answered.inc(),
-            Ending::Failed => metrics.failed.inc(),
-            Ending::CallerLeft => metrics.left.inc(),
+        let (shared, metrics) = (&self.shared, &self.plan.metrics);
+        let is_named = self.compiled.names(&self.agent);
+        let agent = self.plan.counters(&self.agent, is_named, &shared.metrics);
+        let (of_model, of_agent) = match self.ending {
+            Ending::Answered => (&metrics.answered, &agent.answered),
+            // Nobody was asked: limits, the budget or the policy kept it from every target.
+            Ending::Failed if self.attempts == 0 => (&metrics.refused, &agent.refused),
+            Ending::Failed => (&metrics.failed, &agent.failed),
+            Ending::CallerLeft => (&metrics.left, &agent.left),
         };
-        let lasted = self.shared.clock.mono().since(self.accepted);
-        self.shared.metrics.duration.observe(lasted.as_secs_f64());
+        of_model.inc();
+        of_agent.inc();
+        let now = shared.clock.mono();
+        let request = now.since(self.accepted);
+        shared.metrics.duration.observe(request.as_secs_f64());
         for (place, bill) in self.failed.iter().chain(&self.answered) {
             if let Some(target) = self.plan.targets.get(*place) {
                 count_bill(target, bill);
+                agent.cost.inc_by(dollars(amount(bill.cost)));
             }
         }
-        let target = self.answered.and_then(|(place, _)| {
-            let fallback = place > 0 && self.ending == Ending::Answered;
-            self.plan.targets.get(place).filter(|_| fallback)
-        });
-        if let Some(target) = target {
-            target.metrics.failovers.inc();
+        if self.ending == Ending::Answered
+            && let Some((place, bill)) = &self.answered
+            && let Some(target) = self.plan.targets.get(*place)
+        {
+            let calls = target.metrics.calls(self.operation, &shared.metrics.gen_ai);
+            calls.answered(&Answered {
+                usage: &bill.usage,
+                call: now.since(self.call_began),
+                request,
+                first: self.first_content,
+            });
+            if let Some(first) = self.first_content {
+                target.metrics.first_token.observe(first.as_secs_f64());
+            }
+            if *place > 0 {
+                target.metrics.failovers.inc();
+                let reason = self.last_fault.unwrap_or("passed_over");
+                shared.metrics.failed_over(metrics, reason);
+            }
         }
     }
 }
@@ -306,16 +356,20 @@ fn count_bill(target: &Target, bill: &Bill) {
         .inc_by(bill.usage.total_output().get());
     match bill.cost {
         Cost::Known(amount, _) => {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a gauge for people, not the books"
-            )]
-            metrics.cost.inc_by(amount.as_nanos() as f64 / 1e9);
+            metrics.cost.inc_by(dollars(amount));
         }
         Cost::Unknown => {
             metrics.unpriced.inc();
         }
     }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a counter for people, not the books"
+)]
+fn dollars(amount: NanoUsd) -> f64 {
+    amount.as_nanos() as f64 / 1e9
 }
 
 const fn amount(cost: Cost) -> NanoUsd {

@@ -265,10 +265,7 @@ fn install(
             }
             let compiled = compiled.with_gates(&shared.quota);
             shared.compiled.store(Arc::new(compiled));
-            shared
-                .metrics
-                .revision
-                .set(i64::try_from(revision.number()).unwrap_or(i64::MAX));
+            shared.metrics.in_force(revision, shared.clock.mono());
             Ok(())
         }
         Err(problems) => {

@@ -111,6 +111,11 @@ impl Compiled {
         }
     }
 
+    /// Whether the policy names the agent.
+    pub(crate) fn names(&self, agent: &AgentName) -> bool {
+        self.gates.contains_key(agent) || self.policy.agents.contains_key(agent)
+    }
+
     /// The gate of an agent that the policy names.
     pub(crate) fn listed(&self, agent: &AgentName) -> Option<Listed> {
         self.gates.get(agent).cloned()

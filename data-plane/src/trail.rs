@@ -217,10 +217,9 @@ impl Trail {
 
     /// A model is asked.
     pub(crate) fn asks(&self, ask: &Ask, plan: &Arc<Plan>) {
-        let (operation, stream, output_bound) = match ask {
-            Ask::Chat(chat) => ("chat", chat.stream(), chat.output_bound()),
-            Ask::Embeddings(_) => ("embeddings", false, None),
-            Ask::Tokens(_) => ("count_tokens", false, None),
+        let output_bound = match ask {
+            Ask::Chat(chat) => chat.output_bound(),
+            Ask::Embeddings(_) | Ask::Tokens(_) => None,
         };
         let began = self.now();
         self.note(|facts| {
@@ -229,8 +228,8 @@ impl Trail {
             }
             facts.call = Some(Call {
                 plan: Arc::clone(plan),
-                operation,
-                stream,
+                operation: ask.operation(),
+                stream: ask.is_stream(),
                 output_bound,
                 began,
                 ended: None,

@@ -21,6 +21,7 @@ pub mod history;
 pub mod mock_provider;
 pub mod network;
 pub mod program;
+pub mod promtool;
 pub mod replicas;
 pub mod test_bed;
 pub mod transcript;

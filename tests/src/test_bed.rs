@@ -42,6 +42,8 @@ pub struct TestBed {
 pub struct ControlPlane {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where its probes and metrics are.
+    pub admin: SocketAddr,
     /// The process.
     pub program: Program,
 }
@@ -207,11 +209,19 @@ impl ControlPlane {
     pub async fn start(directory: &Path, address: SocketAddr) -> Self {
         let store = format!("embedded:{}", directory.join("store").display());
         let listen = address.to_string();
-        let arguments = ["--listen", &listen, "--store", &store];
+        let admin = ["--admin", "127.0.0.1:0"];
+        let arguments = ["--listen", &listen, "--store", &store]
+            .into_iter()
+            .chain(admin);
         let mut program = Program::start("agix-control-plane", directory, arguments, &[]);
-        let addresses = program.addresses().await;
-        let address = *addresses.first().expect("an address");
-        Self { address, program }
+        let [address, admin] = program.addresses().await[..] else {
+            panic!("it listens on two addresses: {:?}", program.lines());
+        };
+        Self {
+            address,
+            admin,
+            program,
+        }
     }
 }
 

@@ -126,6 +126,7 @@ impl Fleet {
         let config = agix_control_plane::Config {
             listen: ([127, 0, 0, 1], 0).into(),
             http: None,
+            admin: None,
             store: StoreSpec::Memory,
             seal: SealSource::Own,
             advertise: None,

@@ -17,6 +17,7 @@ async fn console() -> (SocketAddr, Operator, CancellationToken) {
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         http: Some("127.0.0.1:0".parse().unwrap()),
+        admin: None,
         advertise: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,

@@ -49,6 +49,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
     let config = Config {
         listen: "127.0.0.1:0".parse().unwrap(),
         http: None,
+        admin: None,
         store: StoreSpec::Embedded(directory.path().to_owned()),
         seal: SealSource::Own,
         advertise: None,
@@ -70,6 +71,7 @@ async fn an_address_in_use_is_named() {
     let config = Config {
         listen: listener.local_addr().unwrap(),
         http: None,
+        admin: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,
         advertise: None,

@@ -48,6 +48,7 @@ impl Plane {
         let config = Config {
             listen: "127.0.0.1:0".parse().unwrap(),
             http: None,
+            admin: None,
             store,
             seal: SealSource::Own,
             advertise: None,

@@ -259,7 +259,7 @@ fn a_call_that_costs_more_than_was_set_aside_is_booked_whole_and_counted() {
         .unwrap();
     pass.settle([charge(600)].into_iter());
     assert_eq!(world.spent(), 600);
-    let text = world.metrics.text().unwrap();
+    let text = world.metrics.text(Mono::default()).unwrap();
     assert!(text.contains("agix_overruns_total 1"), "{text}");
 }
 

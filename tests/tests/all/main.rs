@@ -28,6 +28,7 @@ mod quota_rates;
 mod replicas;
 mod sdk;
 mod seen_audit;
+mod seen_metrics;
 mod seen_traces;
 mod store_secrets;
 mod sync_fleet;

@@ -70,6 +70,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
     let config = ControlConfig {
         listen: args.control,
         http: Some(args.http),
+        admin: None,
         store: StoreSpec::Embedded(data_dir.join("store")),
         seal: SealSource::Own,
         advertise: None,
