@@ -6,13 +6,14 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 7] = [
+const FILES: [&str; 8] = [
     "agix/v1/policy.proto",
     "agix/v1/admin.proto",
     "agix/v1/sync.proto",
     "agix/v1/fleet.proto",
     "agix/v1/ledger.proto",
     "agix/v1/quota.proto",
+    "agix/v1/state.proto",
     "agix/v1/webhook.proto",
 ];
 
@@ -29,6 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Encoded once, shared by all streams.
         .bytes(".agix.v1.SnapshotPart.policy")
         .bytes(".agix.v1.PolicyDelta.delta")
+        .bytes(".agix.v1.BackupPart.data")
+        .bytes(".agix.v1.RestorePart.data")
         // Much larger than the other messages of its stream.
         .boxed(".agix.v1.WorkResponse.body.step")
         // These hold secrets: what `Debug` shows of them is written by hand.

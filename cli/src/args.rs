@@ -9,8 +9,8 @@ use jiff::SignedDuration;
 
 use crate::author::author;
 use crate::command::{
-    apply, budgets, completion, dev, diff, get, history, ledger, limits, rollback, show, top,
-    usage, validate, webhook,
+    apply, backup, budgets, completion, dev, diff, get, history, ledger, limits, rollback, show,
+    top, usage, validate, webhook,
 };
 use crate::output::{Format, Output};
 
@@ -32,7 +32,7 @@ Exit codes:
   2  wrong usage, or a file that cannot be read
   3  the document is not a legal policy
   4  applied, but not every proxy runs it
-  5  another revision than the expected one is current
+  5  another revision than the expected one is current, or `restore` found a store in use
   6  the control plane cannot be reached
   7  the control plane refused"
 )]
@@ -125,6 +125,10 @@ pub(crate) enum Command {
     Webhook(webhook::WebhookArgs),
     /// Check the ledger of requests and money
     Ledger(ledger::LedgerArgs),
+    /// Write the whole state, policy, history, ledger and webhooks, to a file
+    Backup(backup::BackupArgs),
+    /// Put such a file into an empty store, all or nothing
+    Restore(backup::RestoreArgs),
     /// List the proxies and the policy each of them runs
     Proxies,
     /// Show whether the control plane works and the proxies follow

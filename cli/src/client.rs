@@ -14,6 +14,7 @@ use agix_proto::convert::InvalidMessage;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
+use agix_proto::v1::state_admin_client::StateAdminClient;
 use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
 use agix_proto::v1::{Document, SourceFile, StatusRequest};
 use tonic::transport::{Channel, Endpoint, Error as TransportError};
@@ -280,6 +281,17 @@ impl Client {
             }
         });
         asked.await.unwrap_or_else(|_late| Err(self.timed_out()))
+    }
+
+    /// The service for the whole state.
+    pub(crate) fn state(&self) -> StateAdminClient<Channel> {
+        StateAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The same control plane, with another time for each call.
+    pub(crate) fn patient(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
     }
 
     /// Carries out one call, or one call and the reading of its stream, within the time it has.

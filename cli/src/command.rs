@@ -2,6 +2,7 @@
 //! says how it ended.
 
 pub(crate) mod apply;
+pub(crate) mod backup;
 pub(crate) mod budgets;
 pub(crate) mod completion;
 pub(crate) mod dev;
@@ -60,6 +61,8 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Usage(args) => block_on(usage::run(&args, &global, output)),
         Command::Webhook(args) => block_on(webhook::run(&args, &global, output)),
         Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
+        Command::Backup(args) => block_on(backup::backup(args, &global, output)),
+        Command::Restore(args) => block_on(backup::restore(args, &global, output)),
         Command::Proxies => block_on(proxies::run(&global, output)),
         Command::Status => block_on(status::run(&global, output)),
     }

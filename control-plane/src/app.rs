@@ -15,6 +15,7 @@ use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
 use agix_proto::v1::policy_admin_server::PolicyAdminServer;
 use agix_proto::v1::policy_sync_server::PolicySyncServer;
 use agix_proto::v1::quota_server::QuotaServer;
+use agix_proto::v1::state_admin_server::StateAdminServer;
 use agix_proto::v1::webhook_admin_server::WebhookAdminServer;
 use agix_proto::v1::webhooks_server::WebhooksServer;
 use tokio::net::TcpListener;
@@ -30,7 +31,9 @@ use crate::clock::Clock;
 use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::Fleet;
-use crate::grpc::{Admin, FleetService, LedgerAdmin, Quota, Sync, WebhookAdmin, Webhooks};
+use crate::grpc::{
+    Admin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, WebhookAdmin, Webhooks,
+};
 use crate::housekeeping;
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
@@ -258,6 +261,8 @@ impl Parts {
         health
             .set_serving::<WebhookAdminServer<WebhookAdmin<AnyStore>>>()
             .await;
+        health.set_serving::<StateAdminServer<StateAdmin>>().await;
+        let state = StateAdmin::new(store.clone(), tasks.clone(), shutdown.clone());
         let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
         let ledger_admin = LedgerAdmin::new(desk, store);
@@ -274,6 +279,7 @@ impl Parts {
         routes
             .add_service(health_service)
             .add_service(reflection)
+            .add_service(StateAdminServer::new(state))
             .add_service(
                 PolicyAdminServer::new(admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
             )
@@ -334,6 +340,9 @@ async fn not_serving(health: HealthReporter, shutdown: CancellationToken) {
         .set_not_serving::<FleetServer<FleetService<AnyStore>>>()
         .await;
     health.set_not_serving::<QuotaServer<Quota>>().await;
+    health
+        .set_not_serving::<StateAdminServer<StateAdmin>>()
+        .await;
     health
         .set_not_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
         .await;

@@ -28,6 +28,7 @@ pub mod repository;
 pub mod seal;
 pub mod store;
 
+mod backup;
 mod console;
 mod grpc;
 mod housekeeping;

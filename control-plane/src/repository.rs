@@ -39,9 +39,12 @@ pub use error::{ApplyError, Damage, LoadError, RollbackError};
 pub use load::History;
 pub use published::Published;
 pub use record::InvalidRecord;
+pub(crate) use record::decode_head;
 pub use revision::RevisionInfo;
+pub(crate) use settle::{Settled, settle};
 
-use crate::store::Store;
+use crate::store::keyspace::Key;
+use crate::store::{RangeError, Store};
 
 /// The revisions of the policy. Cheap to clone; clones share everything.
 #[derive(Debug)]
@@ -95,6 +98,12 @@ impl<S: Store> Repository<S> {
     /// The current revision; `None` before the first.
     pub fn current(&self) -> Option<Arc<Published>> {
         self.inner.current.borrow().clone()
+    }
+
+    /// Whether a backup is being restored into the store, or a restore was cut off.
+    pub async fn is_restoring(&self) -> Result<bool, RangeError> {
+        let marked = self.inner.store.get(&Key::Restoring.encode()).await?;
+        Ok(marked.is_some())
     }
 
     /// Takes note of a revision that a proxy has in force and this history does not reach: the next

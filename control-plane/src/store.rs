@@ -35,10 +35,12 @@ pub(crate) mod flaky;
 use std::future::Future;
 use std::time::Duration;
 
+pub(crate) use any::RawStore;
 pub use any::{AnyStore, OpenError};
 pub use embedded::{Embedded, OpenEmbeddedError};
 pub use error::{BackendFailure, CommitError, CompactError, LeaseError, RangeError};
 pub use etcd::{Etcd, EtcdAccess, EtcdAddress, InvalidEtcdAddress, OpenEtcdError};
+pub(crate) use fence::term_base;
 pub use fence::{AcquireError, Acquired, Fence};
 pub use key::{KeyRange, StoreKey};
 pub use lease::LeaseId;

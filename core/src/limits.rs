@@ -101,6 +101,14 @@ pub const ETCD_FIRST_STEP: usize = 32;
 pub const SEAL_KEYS: usize = 8;
 /// Largest file of such keys, in bytes.
 pub const SEAL_KEY_FILE_BYTES: usize = 4 * 1024;
+/// Largest part of the file of a backup, in bytes: one entry of the store.
+pub const BACKUP_FRAME_BYTES: usize = STORE_VALUE_BYTES + 8 * 1024;
+/// Part of such a file in one message, in bytes.
+pub const BACKUP_PART_BYTES: usize = 256 * 1024;
+/// Longest wait for the next part of a backup that is restored.
+pub const RESTORE_IDLE: Duration = Duration::from_mins(1);
+/// Terms left out where a store is restored: more than come in the old store after its backup.
+pub const TERM_LEAP: u64 = 1_000_000;
 /// Smallest part of a stored policy but the last, in bytes.
 pub const CHUNK_LEAST_BYTES: usize = 16 * 1024;
 /// Largest part of a stored policy, in bytes; sealed and uncompressible it fits a value of the store.

@@ -21,6 +21,8 @@ struct Status {
     current: Option<RevisionView>,
     proxies_connected: u32,
     proxies_current: u32,
+    /// A backup is being restored, or its restore was cut off.
+    restoring: bool,
     #[serde(skip)]
     started_at_unix_ms: i64,
     #[serde(skip)]
@@ -38,6 +40,7 @@ impl Status {
             current: current.map(RevisionView::from),
             proxies_connected: answer.proxies_connected,
             proxies_current: answer.proxies_current,
+            restoring: answer.restoring,
             started_at_unix_ms: answer.started_at_unix_ms,
             now,
         }
@@ -47,6 +50,9 @@ impl Status {
 impl View for Status {
     fn text(&self, _look: Look) -> String {
         let policy = match &self.current {
+            _ if self.restoring => "none: a restore is under way or was cut off; `agixctl restore \
+                                    FILE` finishes it"
+                .to_owned(),
             None => "none yet: `agixctl apply -f FILE` makes the first revision".to_owned(),
             Some(current) => format!(
                 "revision {}, applied {} ago by {}",

@@ -69,6 +69,8 @@ impl<S: Store> v1::fleet_server::Fleet for FleetService<S> {
             current: info.map(v1::RevisionInfo::from),
             proxies_connected: count(connected),
             proxies_current: count(up_to_date),
+            // A store that cannot be read is told of by everything else.
+            restoring: self.repository.is_restoring().await.unwrap_or(false),
         }))
     }
 }

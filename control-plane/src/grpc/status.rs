@@ -6,6 +6,7 @@ use agix_core::sync::CloseReason;
 use tonic::{Code, Status};
 use tracing::error;
 
+use crate::backup::{BackupError, RestoreError};
 use crate::ledger::VerifyError;
 use crate::owned::{NotServed, StreamEnd};
 use crate::repository::{ApplyError, LoadError, RollbackError};
@@ -40,6 +41,7 @@ pub(super) fn of_apply(error: &ApplyError) -> Status {
         ApplyError::Store(_) => Code::Unavailable,
         ApplyError::OutcomeUnknown(_) => Code::Unknown,
         ApplyError::Contended => Code::Aborted,
+        ApplyError::Restoring => Code::FailedPrecondition,
     };
     status(code, error)
 }
@@ -99,6 +101,28 @@ pub(super) fn of_verify(error: &VerifyError) -> Status {
         VerifyError::NotServed(error) => of_not_served(error),
         VerifyError::Load(_) => status(Code::Unavailable, error),
     }
+}
+
+pub(super) fn of_backup(error: &BackupError) -> Status {
+    let code = match error {
+        BackupError::Store(_) => Code::Unavailable,
+        BackupError::Restoring => Code::FailedPrecondition,
+    };
+    status(code, error)
+}
+
+pub(super) fn of_restore(error: &RestoreError) -> Status {
+    let code = match error {
+        RestoreError::File(_)
+        | RestoreError::Unknown(_)
+        | RestoreError::Head(_)
+        | RestoreError::Terms(_) => Code::InvalidArgument,
+        RestoreError::Sealed(_) | RestoreError::Overtaken => Code::FailedPrecondition,
+        RestoreError::Read(_) | RestoreError::Write(_) | RestoreError::Depose(_) => {
+            Code::Unavailable
+        }
+    };
+    status(code, error)
 }
 
 /// No policy was applied yet.

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::owned::{Outlets, Over, Owned, Tenant, Tenure};
 use crate::repository::Published;
 use crate::store::keyspace::{Key, Shard};
-use crate::store::{Fence, Store};
+use crate::store::{Fence, Store, term_base};
 
 /// What is owned, in messages.
 pub(super) const LEDGER: &str = "the ledger";
@@ -83,6 +83,10 @@ impl<S: Store> Tenant<S, Request> for Owner {
     async fn serve(&self, tenure: &Tenure<S, Request>, fence: &Fence<S>) -> Over<LoadError> {
         let clock = tenure.clock;
         let began = clock.since_boot();
+        let base = match term_base(&tenure.store).await {
+            Ok(base) => base,
+            Err(error) => return Over::Unread(error.into()),
+        };
         let loaded = match Loaded::read(tenure.store.clone(), self.shard).await {
             Ok(loaded) => loaded,
             Err(error) => return Over::Unread(error),
@@ -104,7 +108,7 @@ impl<S: Store> Tenant<S, Request> for Owner {
             passed_since = ?passed,
             "the ledger was read"
         );
-        let term = Term::new(fence.term().number());
+        let term = Term::new(base.saturating_add(fence.term().number()));
         let (sender, requests) = mpsc::channel(LEDGER_QUEUE);
         let shift = Shift {
             log: LogWriter {

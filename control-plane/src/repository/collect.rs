@@ -35,8 +35,8 @@ pub enum CollectError {
     Store(#[from] CommitError),
 }
 
-/// Writes of one transaction beside its two guards and the fence.
-const BATCH: usize = STORE_TXN_OPERATIONS - 3;
+/// Writes of one transaction beside its three guards and the fence.
+const BATCH: usize = STORE_TXN_OPERATIONS - 4;
 
 impl<S: Store> Repository<S> {
     /// Deletes the chunks no revision refers to.
@@ -80,6 +80,8 @@ impl<S: Store> Repository<S> {
             let mut txn = Txn::new()
                 .unchanged(&head_key, head.as_ref())
                 .only_if(guard)
+                // What is restored has no revision that refers to it until the end.
+                .absent(&Key::Restoring.encode())
                 .put(&fence, Vec::new());
             for chunk in batch {
                 txn = txn.delete(&Key::PolicyChunk(*chunk).encode());

@@ -97,6 +97,11 @@ pub enum ApplyError {
          again"
     )]
     OutcomeUnknown(#[source] BackendFailure),
+    /// A backup is being restored.
+    #[error(
+        "a restore into this store is under way or was cut off; `agixctl restore FILE` finishes it"
+    )]
+    Restoring,
     /// Others were faster every time.
     #[error(
         "the policy was changed by others {APPLY_ATTEMPTS} times in a row meanwhile; try again"

@@ -162,7 +162,7 @@ pub(super) fn encode_head(revision: Revision) -> Vec<u8> {
 }
 
 /// The revision the head names.
-pub(super) fn decode_head(bytes: &[u8]) -> Result<Revision, InvalidRecord> {
+pub(crate) fn decode_head(bytes: &[u8]) -> Result<Revision, InvalidRecord> {
     let StoredHead { revision } = without_form(bytes)?;
     Ok(Revision::new(revision))
 }

@@ -7,7 +7,7 @@ use crate::store::{CommitError, Store, StoreRevision, Txn, TxnOutcome};
 
 /// What became of a transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Settled {
+pub(crate) enum Settled {
     /// It was carried out.
     Committed(StoreRevision),
     /// It was not.
@@ -19,7 +19,7 @@ pub(super) enum Settled {
 
 /// Carries out `txn`; where there is no answer, tries again until there is one. The guards must be
 /// such that it cannot be carried out twice, or its writes such that this does no harm.
-pub(super) async fn settle<S: Store>(store: &S, txn: &Txn) -> Result<Settled, CommitError> {
+pub(crate) async fn settle<S: Store>(store: &S, txn: &Txn) -> Result<Settled, CommitError> {
     let mut pause = SETTLE_PAUSE;
     let mut tries = 1;
     let mut unknown = false;

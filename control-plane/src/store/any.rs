@@ -14,7 +14,7 @@ use super::keyspace::Key;
 use super::{
     BackendFailure, CommitError, CompactError, Embedded, Entry, Etcd, KeyRange, LeaseError,
     LeaseId, Memory, OpenEmbeddedError, OpenEtcdError, Page, RangeError, RangeRequest, Store,
-    StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
+    StoreKey, StoreRevision, Txn, TxnOutcome, Watch, WatchEnd,
 };
 use crate::config::{SealSource, StoreSpec};
 use crate::seal::{self, KeyFileError, NoRandomness, SealKeyId, SealKeys};
@@ -22,13 +22,13 @@ use crate::seal::{self, KeyFileError, NoRandomness, SealKeyId, SealKeys};
 /// A backend, and what seals secrets in it.
 #[derive(Debug, Clone)]
 pub struct AnyStore {
-    backend: Backend,
+    raw: RawStore,
     seal: Option<SealKeys>,
 }
 
-/// One of the backends.
+/// One of the backends: values as they are stored.
 #[derive(Debug, Clone)]
-enum Backend {
+pub(crate) enum RawStore {
     /// In memory.
     Memory(Memory),
     /// In a file of this machine.
@@ -69,15 +69,15 @@ impl AnyStore {
             (SealSource::Own, StoreSpec::Embedded(directory)) => Some(directory.clone()),
             _ => None,
         };
-        let backend = match spec {
-            StoreSpec::Memory => Backend::Memory(Memory::default()),
-            StoreSpec::Embedded(directory) => Backend::Embedded(Embedded::open(directory).await?),
-            StoreSpec::Etcd(address) => Backend::Etcd(Etcd::open(address).await?),
+        let raw = match spec {
+            StoreSpec::Memory => RawStore::Memory(Memory::default()),
+            StoreSpec::Embedded(directory) => RawStore::Embedded(Embedded::open(directory).await?),
+            StoreSpec::Etcd(address) => RawStore::Etcd(Etcd::open(address).await?),
         };
         let seal = match (source, own) {
             (SealSource::Keys(keys), _) => Some(keys),
             (_, Some(directory)) => {
-                let sealed_with = some_seal(&backend).await.map_err(OpenError::Unread)?;
+                let sealed_with = some_seal(&raw).await.map_err(OpenError::Unread)?;
                 Some(seal::own(&directory, sealed_with)?)
             }
             (SealSource::Unsealed, None) => {
@@ -86,15 +86,41 @@ impl AnyStore {
             }
             (SealSource::Own, None) => None,
         };
-        Ok(Self { backend, seal })
+        Ok(Self { raw, seal })
     }
 
     /// Lets go of what the store holds outside this process, when what is under way is done.
     pub async fn close(&self) {
-        match &self.backend {
-            Backend::Memory(_) => {}
-            Backend::Embedded(store) => store.close().await,
-            Backend::Etcd(store) => store.close().await,
+        match &self.raw {
+            RawStore::Memory(_) => {}
+            RawStore::Embedded(store) => store.close().await,
+            RawStore::Etcd(store) => store.close().await,
+        }
+    }
+
+    /// The store below, where values are as they are stored.
+    pub(crate) fn raw(&self) -> RawStore {
+        self.raw.clone()
+    }
+
+    /// Whether a value, as it is stored under `key`, can be read.
+    pub(crate) fn opens(&self, key: &StoreKey, value: &Bytes) -> Result<(), RangeError> {
+        let none = StoreRevision::NONE;
+        self.open_value(&mut Entry {
+            key: key.clone(),
+            value: value.clone(),
+            created: none,
+            modified: none,
+            lease: None,
+        })
+    }
+
+    /// A store in memory, sealed with `keys`.
+    #[cfg(test)]
+    pub(crate) fn in_memory(keys: Option<&str>) -> Self {
+        Self {
+            raw: RawStore::Memory(Memory::default()),
+            seal: keys.map(|keys| keys.parse().expect("seal keys")),
         }
     }
 
@@ -115,9 +141,9 @@ impl AnyStore {
 }
 
 /// The key of one of the sealed values, if there are any.
-async fn some_seal(backend: &Backend) -> Result<Option<SealKeyId>, RangeError> {
+async fn some_seal(raw: &RawStore) -> Result<Option<SealKeyId>, RangeError> {
     for range in Key::sealed() {
-        let page = backend.range(RangeRequest::new(range).limit(1)).await?;
+        let page = raw.range(RangeRequest::new(range).limit(1)).await?;
         let entry = page.entries.first();
         if let Some(id) = entry.and_then(|entry| seal::sealed_with(&entry.value)) {
             return Ok(Some(id));
@@ -130,14 +156,14 @@ async fn some_seal(backend: &Backend) -> Result<Option<SealKeyId>, RangeError> {
 macro_rules! backend {
     ($any:expr, $store:ident => $call:expr) => {
         match $any {
-            Backend::Memory($store) => $call.await,
-            Backend::Embedded($store) => $call.await,
-            Backend::Etcd($store) => $call.await,
+            RawStore::Memory($store) => $call.await,
+            RawStore::Embedded($store) => $call.await,
+            RawStore::Etcd($store) => $call.await,
         }
     };
 }
 
-impl Backend {
+impl Store for RawStore {
     async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
         backend!(self, store => store.range(request))
     }
@@ -145,12 +171,32 @@ impl Backend {
     async fn txn(&self, txn: Txn) -> Result<TxnOutcome, CommitError> {
         backend!(self, store => store.txn(txn))
     }
+
+    async fn watch(&self, range: KeyRange, from: StoreRevision) -> Result<Watch, WatchEnd> {
+        backend!(self, store => store.watch(range, from))
+    }
+
+    async fn compact(&self, at: StoreRevision) -> Result<(), CompactError> {
+        backend!(self, store => store.compact(at))
+    }
+
+    async fn grant(&self, ttl: Duration) -> Result<LeaseId, LeaseError> {
+        backend!(self, store => store.grant(ttl))
+    }
+
+    async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        backend!(self, store => store.keep_alive(lease))
+    }
+
+    async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
+        backend!(self, store => store.revoke(lease))
+    }
 }
 
 impl Store for AnyStore {
     async fn range(&self, request: RangeRequest) -> Result<Page, RangeError> {
         let has_values = !request.keys_only;
-        let mut page = self.backend.range(request).await?;
+        let mut page = self.raw.range(request).await?;
         if has_values {
             for entry in &mut page.entries {
                 self.open_value(entry)?;
@@ -169,36 +215,32 @@ impl Store for AnyStore {
                 sealed.map_err(|error| CommitError::Unavailable(BackendFailure::new(error)))?
             }
         };
-        self.backend.txn(txn).await
+        self.raw.txn(txn).await
     }
 
     async fn watch(&self, range: KeyRange, from: StoreRevision) -> Result<Watch, WatchEnd> {
-        backend!(&self.backend, store => store.watch(range, from))
+        self.raw.watch(range, from).await
     }
 
     async fn compact(&self, at: StoreRevision) -> Result<(), CompactError> {
-        backend!(&self.backend, store => store.compact(at))
+        self.raw.compact(at).await
     }
 
     async fn grant(&self, ttl: Duration) -> Result<LeaseId, LeaseError> {
-        backend!(&self.backend, store => store.grant(ttl))
+        self.raw.grant(ttl).await
     }
 
     async fn keep_alive(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        backend!(&self.backend, store => store.keep_alive(lease))
+        self.raw.keep_alive(lease).await
     }
 
     async fn revoke(&self, lease: LeaseId) -> Result<(), LeaseError> {
-        backend!(&self.backend, store => store.revoke(lease))
+        self.raw.revoke(lease).await
     }
 }
 
 /// A value as it is stored, if it is sealed.
-fn sealed(
-    keys: &SealKeys,
-    key: &super::StoreKey,
-    value: &Bytes,
-) -> Result<Option<Bytes>, NoRandomness> {
+fn sealed(keys: &SealKeys, key: &StoreKey, value: &Bytes) -> Result<Option<Bytes>, NoRandomness> {
     if !Key::is_sealed(key) {
         return Ok(None);
     }

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::keyspace::Key;
 use super::{
-    CommitError, Guard, LeaseError, LeaseId, RangeError, Store, StoreKey, StoreRevision, Txn,
-    TxnOutcome,
+    BackendFailure, CommitError, Guard, LeaseError, LeaseId, RangeError, Store, StoreKey,
+    StoreRevision, Txn, TxnOutcome,
 };
 
 /// Ownership of a key.
@@ -48,6 +49,18 @@ pub enum AcquireError {
     Read(#[source] RangeError),
 }
 
+/// What is added to the terms of owners, since what they own was in another store before.
+pub(crate) async fn term_base<S: Store>(store: &S) -> Result<u64, RangeError> {
+    let Some(entry) = store.get(&Key::TermBase.encode()).await? else {
+        return Ok(0);
+    };
+    let base = std::str::from_utf8(&entry.value).ok();
+    base.and_then(|base| base.parse().ok()).ok_or_else(|| {
+        let what = "what is added to terms is damaged in the store";
+        RangeError::Unavailable(BackendFailure::new(what))
+    })
+}
+
 impl<S: Store> Fence<S> {
     /// Becomes the owner of `key` if it has none, writing `name` for others to see. The ownership
     /// ends `ttl` after the last [`Fence::keep_alive`].
@@ -62,7 +75,11 @@ impl<S: Store> Fence<S> {
     ) -> Result<Acquired<S>, AcquireError> {
         let lease = store.grant(ttl).await.map_err(AcquireError::Lease)?;
         let own_name = name.clone();
-        let txn = Txn::new().absent(&key).put_leased(&key, name, lease);
+        let txn = Txn::new()
+            .absent(&key)
+            // Nobody owns anything while a backup is restored.
+            .absent(&Key::Restoring.encode())
+            .put_leased(&key, name, lease);
         match store.txn(txn).await {
             Ok(TxnOutcome::Committed { .. } | TxnOutcome::GuardFailed { .. })
             | Err(CommitError::OutcomeUnknown(_)) => {}
@@ -99,7 +116,7 @@ impl<S: Store> Fence<S> {
         }
     }
 
-    /// The owner's term: larger than that of every owner before.
+    /// The owner's term: larger than that of every owner before in this store. See [`term_base`].
     pub const fn term(&self) -> StoreRevision {
         self.term
     }

@@ -9,6 +9,8 @@
 //! | `agix/1/policy/collection` | fence between applying and collecting unused chunks |
 //! | `agix/1/policy/revision/<16 hex>` | what is known of a revision |
 //! | `agix/1/policy/chunk/<64 hex>` | a part of policies, by its SHA-256 |
+//! | `agix/1/restoring` | keeps everybody out while a backup is restored |
+//! | `agix/1/term-base` | what is added to the terms of owners, since the state was in another store |
 //! | `agix/1/shard/<4 hex>/owner` | who owns a shard of agents |
 //! | `agix/1/shard/<4 hex>/log/<16 hex>` | a batch of a shard's log, by its number |
 //! | `agix/1/shard/<4 hex>/log-part/<16 hex>/<4 hex>` | what of a large batch has no room there |
@@ -26,6 +28,7 @@ use std::str;
 
 use agix_core::id::Revision;
 use agix_core::webhook::execution::{DeliveryKey, ExecutionId};
+use bytes::Bytes;
 
 use super::{KeyRange, StoreKey};
 
@@ -33,6 +36,9 @@ const POLICY_HEAD: &str = "agix/1/policy/head";
 const POLICY_COLLECTION: &str = "agix/1/policy/collection";
 const POLICY_REVISION: &str = "agix/1/policy/revision/";
 const POLICY_CHUNK: &str = "agix/1/policy/chunk/";
+const EVERYTHING: &str = "agix/1/";
+const RESTORING: &str = "agix/1/restoring";
+const TERM_BASE: &str = "agix/1/term-base";
 const SHARD: &str = "agix/1/shard/";
 const OWNER: &str = "owner";
 const LOG: &str = "log";
@@ -57,6 +63,10 @@ pub enum Key {
     PolicyRevision(Revision),
     /// A part of one or many policies.
     PolicyChunk(ChunkId),
+    /// Keeps everybody out while a backup is restored.
+    Restoring,
+    /// What is added to the terms of owners.
+    TermBase,
     /// Who owns a shard of agents, for as long as its lease lasts.
     ShardOwner(Shard),
     /// A batch of a shard's log.
@@ -104,6 +114,8 @@ impl Key {
                 format!("{POLICY_REVISION}{:016x}", revision.number())
             }
             Self::PolicyChunk(chunk) => format!("{POLICY_CHUNK}{chunk}"),
+            Self::Restoring => RESTORING.to_owned(),
+            Self::TermBase => TERM_BASE.to_owned(),
             Self::ShardOwner(shard) => format!("{SHARD}{shard}/{OWNER}"),
             Self::ShardLog(shard, batch) => format!("{SHARD}{shard}/{LOG}/{batch:016x}"),
             Self::ShardLogPart(shard, batch, part) => {
@@ -133,6 +145,16 @@ impl Key {
             // One key has one form: `0A` for `0a` would be another key of the same name.
             .filter(|parsed| parsed.encode() == *key)
             .ok_or_else(|| UnknownKey(key.clone()))
+    }
+
+    /// Reads a key that comes from elsewhere.
+    pub fn from_bytes(bytes: Bytes) -> Result<Self, UnknownKey> {
+        Self::decode(&StoreKey::new(bytes))
+    }
+
+    /// Everything agix stores.
+    pub fn all() -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(EVERYTHING))
     }
 
     /// All revisions of the policy, oldest first.
@@ -236,6 +258,12 @@ fn parse(text: &str) -> Option<Key> {
     }
     if let Some(hash) = text.strip_prefix(POLICY_CHUNK) {
         return ChunkId::parse(hash).map(Key::PolicyChunk);
+    }
+    if text == RESTORING {
+        return Some(Key::Restoring);
+    }
+    if text == TERM_BASE {
+        return Some(Key::TermBase);
     }
     if text == WEBHOOK_OWNER {
         return Some(Key::WebhookOwner);
@@ -352,6 +380,8 @@ mod tests {
             Just(Key::PolicyCollection),
             any::<u64>().prop_map(|number| Key::PolicyRevision(Revision::new(number))),
             any::<[u8; 32]>().prop_map(|hash| Key::PolicyChunk(ChunkId::new(hash))),
+            Just(Key::Restoring),
+            Just(Key::TermBase),
             shard().prop_map(Key::ShardOwner),
             (shard(), any::<u64>()).prop_map(|(shard, batch)| Key::ShardLog(shard, batch)),
             (shard(), any::<u64>(), any::<u16>())
@@ -377,6 +407,11 @@ mod tests {
         #[test]
         fn a_key_is_read_as_it_was_made(key in any_key()) {
             prop_assert_eq!(Key::decode(&key.encode()), Ok(key));
+        }
+
+        #[test]
+        fn every_key_is_within_everything(key in any_key()) {
+            prop_assert!(Key::all().contains(&key.encode()));
         }
 
         #[test]
@@ -416,6 +451,8 @@ mod tests {
         let text = |key: Key| key.encode().to_string();
         assert_eq!(text(Key::PolicyHead), "agix/1/policy/head");
         assert_eq!(text(Key::PolicyCollection), "agix/1/policy/collection");
+        assert_eq!(text(Key::Restoring), "agix/1/restoring");
+        assert_eq!(text(Key::TermBase), "agix/1/term-base");
         assert_eq!(
             text(Key::PolicyRevision(Revision::new(26))),
             "agix/1/policy/revision/000000000000001a"

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::owned::{Over, Owned, Tenant, Tenure};
 use crate::repository::Published;
 use crate::store::keyspace::Key;
-use crate::store::{Fence, Store};
+use crate::store::{Fence, Store, term_base};
 
 /// What is owned, in messages.
 const QUEUE: &str = "the queue of webhooks";
@@ -59,12 +59,16 @@ impl<S: Store> Tenant<S, Request> for Owner {
     type Unread = LoadError;
 
     async fn serve(&self, tenure: &Tenure<S, Request>, fence: &Fence<S>) -> Over<LoadError> {
+        let base = match term_base(&tenure.store).await {
+            Ok(base) => base,
+            Err(error) => return Over::Unread(error.into()),
+        };
         let stored = match load::all(&tenure.store).await {
             Ok(stored) => stored,
             Err(error) => return Over::Unread(error),
         };
         info!(executions = stored.len(), "the queue of webhooks was read");
-        let term = fence.term().number();
+        let term = base.saturating_add(fence.term().number());
         let jitter = fastrand::u64(..);
         let (sender, requests) = mpsc::channel(WEBHOOK_QUEUE);
         let shift = Shift::new(

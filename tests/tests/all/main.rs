@@ -30,6 +30,7 @@ mod sdk;
 mod seen_audit;
 mod seen_metrics;
 mod seen_traces;
+mod state_move;
 mod store_secrets;
 mod sync_fleet;
 mod upstream_bodies;

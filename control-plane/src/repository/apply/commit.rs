@@ -34,6 +34,7 @@ impl<S: Store> Repository<S> {
         let mut txn = Txn::new()
             .unchanged(&head, seen.head.as_ref())
             .unchanged(&Key::PolicyCollection.encode(), seen.collection.as_ref())
+            .absent(&Key::Restoring.encode())
             .put(&key, record.encode())
             .put(&head, encode_head(revision));
         for oldest in &seen.leaving {

@@ -24,6 +24,9 @@ pub(super) struct Seen {
 impl<S: Store> Repository<S> {
     /// Looks at the store, and takes over what others have made current.
     pub(super) async fn look(&self) -> Result<Seen, ApplyError> {
+        if self.is_restoring().await? {
+            return Err(ApplyError::Restoring);
+        }
         // The collection first: one that happens after this is noticed by the guard on it.
         let collection = self
             .inner

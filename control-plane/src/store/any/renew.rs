@@ -34,7 +34,7 @@ impl AnyStore {
         for range in Key::sealed() {
             let mut request = Some(RangeRequest::new(range));
             while let Some(next) = request {
-                let page = self.backend.range(next.clone()).await?;
+                let page = self.raw.range(next.clone()).await?;
                 request = next.after(&page);
                 for mut entry in page.entries {
                     if seal::sealed_with(&entry.value) == Some(keys.first()) {

@@ -4,17 +4,17 @@ use agix_core::limits::{STORE_TXN_BYTES, STORE_VALUE_BYTES};
 use agix_core::webhook::execution::ExecutionId;
 
 use super::*;
+use crate::store::Write;
 use crate::store::keyspace::ChunkId;
-use crate::store::{StoreKey, Write};
 
 /// Form, name of the key, nonce and tag.
 const SEAL_BYTES: usize = 1 + 8 + 12 + 16;
 const OLD: &str = "11111111111111111111111111111111111111111111111111111111111111aa";
 const NEW: &str = "22222222222222222222222222222222222222222222222222222222222222bb";
 
-fn over(backend: &Backend, keys: Option<&str>) -> AnyStore {
+fn over(backend: &RawStore, keys: Option<&str>) -> AnyStore {
     AnyStore {
-        backend: backend.clone(),
+        raw: backend.clone(),
         seal: keys.map(|keys| keys.parse().unwrap()),
     }
 }
@@ -34,14 +34,14 @@ async fn put(store: &AnyStore, key: &StoreKey, value: &[u8]) {
     assert!(matches!(outcome, TxnOutcome::Committed { .. }));
 }
 
-async fn stored(backend: &Backend, key: &StoreKey) -> Bytes {
+async fn stored(backend: &RawStore, key: &StoreKey) -> Bytes {
     let page = backend.range(RangeRequest::new(KeyRange::one(key))).await;
     page.unwrap().entries.remove(0).value
 }
 
 #[tokio::test]
 async fn what_may_hold_secrets_is_sealed_and_read_as_it_was_written() {
-    let backend = Backend::Memory(Memory::default());
+    let backend = RawStore::Memory(Memory::default());
     let store = over(&backend, Some(NEW));
     for key in secret_keys() {
         put(&store, &key, b"hunter2").await;
@@ -57,7 +57,7 @@ async fn what_may_hold_secrets_is_sealed_and_read_as_it_was_written() {
 
 #[tokio::test]
 async fn a_value_moved_to_another_key_does_not_open() {
-    let backend = Backend::Memory(Memory::default());
+    let backend = RawStore::Memory(Memory::default());
     let store = over(&backend, Some(NEW));
     let [one, other, _] = secret_keys();
     put(&store, &one, b"hunter2").await;
@@ -69,7 +69,7 @@ async fn a_value_moved_to_another_key_does_not_open() {
 
 #[tokio::test]
 async fn an_unsealed_store_opens_and_everything_is_sealed_anew_with_the_first_key() {
-    let backend = Backend::Memory(Memory::default());
+    let backend = RawStore::Memory(Memory::default());
     let [plain, old, gone] = secret_keys();
     put(&over(&backend, None), &plain, b"\0plain").await;
     put(&over(&backend, Some(OLD)), &old, b"\0old").await;
@@ -88,7 +88,7 @@ async fn an_unsealed_store_opens_and_everything_is_sealed_anew_with_the_first_ke
 
 #[tokio::test]
 async fn a_transaction_that_is_full_has_room_for_its_seals() {
-    let backend = Backend::Memory(Memory::default());
+    let backend = RawStore::Memory(Memory::default());
     let store = over(&backend, Some(NEW));
     let [one, other, _] = secret_keys();
     let keys = one.as_bytes().len() + other.as_bytes().len();
