@@ -283,6 +283,7 @@ mod tests {
             current_revision: 3,
             proxies,
             proxies_left_out: 0,
+            partial: false,
         };
         Rollout::judge(2, fleet)
     }

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::error;
 
 use crate::clock::Clock;
-use crate::fleet::Fleet;
+use crate::fleet::Others;
 use crate::ledger::LedgerDesk;
 use crate::repository::Repository;
 use crate::store::AnyStore;
@@ -28,7 +28,7 @@ use crate::webhooks::WebhookDesk;
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) repository: Repository<AnyStore>,
-    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) fleet: Arc<Others<AnyStore>>,
     pub(crate) ledger: LedgerDesk,
     pub(crate) webhooks: WebhookDesk<AnyStore>,
     pub(crate) clock: Clock,

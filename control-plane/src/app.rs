@@ -30,7 +30,7 @@ use crate::admin::{self, Watched};
 use crate::clock::Clock;
 use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Others};
 use crate::grpc::{
     Admin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, WebhookAdmin, Webhooks,
 };
@@ -83,7 +83,7 @@ pub enum StartError {
 /// The parts that make up the services.
 struct Parts {
     repository: Repository<AnyStore>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<Others<AnyStore>>,
     desk: LedgerDesk,
     webhooks: WebhookDesk<AnyStore>,
     store: AnyStore,
@@ -129,7 +129,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     );
     let parts = Parts {
         repository: repository.clone(),
-        fleet: Fleet::new(clock),
+        fleet: tell_others(&store, clock, (&tasks, &shutdown)),
         desk,
         webhooks,
         store: store.clone(),
@@ -181,6 +181,19 @@ fn open_console(
     ));
     info!(%address, "the web console is up");
     Ok(Some(address))
+}
+
+/// The proxies of all control planes; the others are told of those that are here.
+fn tell_others(
+    store: &AnyStore,
+    clock: Clock,
+    (tasks, shutdown): (&TaskTracker, &CancellationToken),
+) -> Arc<Others<AnyStore>> {
+    let fleet = Fleet::new(clock);
+    let others = Arc::new(Others::new(store.clone(), fleet, clock, store.is_shared()));
+    let (telling, shutdown) = (Arc::clone(&others), shutdown.clone());
+    tasks.spawn(async move { telling.tell(shutdown).await });
+    others
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -269,7 +282,7 @@ impl Parts {
         let admin = Admin::new(repository.clone(), clock, shutdown.clone());
         let sync = Sync::new(
             repository.clone(),
-            Arc::clone(&fleet),
+            Arc::clone(fleet.own()),
             clock,
             tasks,
             shutdown,

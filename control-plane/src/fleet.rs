@@ -4,6 +4,8 @@
 //!   is ended, and the log says so if they are different processes.
 //! - A proxy that left is remembered for a while, the number of those remembered is bounded.
 
+mod others;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,8 +13,11 @@ use agix_core::id::{ProxyId, Revision};
 use agix_core::limits::{FLEET_MEMORY, FLEET_PROXIES};
 use agix_core::sync::{Hello, Load, NackReason, Version};
 use agix_core::time::{Mono, Wall};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
+
+pub(crate) use others::{Everybody, Others};
 
 use crate::clock::Clock;
 
@@ -21,6 +26,8 @@ use crate::clock::Clock;
 pub struct Fleet {
     clock: Clock,
     state: Mutex<State>,
+    /// Something happened that operators wait for.
+    changed: Notify,
 }
 
 /// What is known of one proxy.
@@ -91,6 +98,7 @@ impl Fleet {
         Arc::new(Self {
             clock,
             state: Mutex::default(),
+            changed: Notify::new(),
         })
     }
 
@@ -116,6 +124,7 @@ impl Fleet {
             heard: self.clock.mono(),
         };
         state.proxies.insert(hello.proxy.clone(), known);
+        self.changed.notify_one();
         info!(
             proxy = %hello.proxy,
             version = ?hello.version,
@@ -257,6 +266,7 @@ impl Seat {
             let newer = |rejected: &Rejected| rejected.revision > version.revision;
             status.rejection = status.rejection.take().filter(newer);
         });
+        self.fleet.changed.notify_one();
     }
 
     /// The proxy refused `revision`, or cannot be offered it.
@@ -270,6 +280,7 @@ impl Seat {
                 reasons,
             });
         });
+        self.fleet.changed.notify_one();
     }
 
     /// Changes what is known, unless a newer connection speaks for the proxy now.
@@ -292,6 +303,7 @@ impl Drop for Seat {
             status.connected = false;
             info!(proxy = %status.id, "a proxy disconnected");
         });
+        self.fleet.changed.notify_one();
     }
 }
 

@@ -177,6 +177,18 @@ pub const CONTROL_KEEPALIVE_TIME: Duration = Duration::from_secs(5);
 pub const PROXY_MESSAGE_BYTES: usize = 512 * 1024;
 /// How long a proxy that left stays in the fleet list.
 pub const FLEET_MEMORY: Duration = Duration::from_mins(15);
+/// Time after which the list of proxies of a control plane that died is gone.
+pub const FLEET_LEASE: Duration = Duration::from_secs(15);
+/// Pause between two lists of a control plane to whose proxies nothing happens.
+pub const FLEET_TELL: Duration = Duration::from_secs(5);
+/// Pause in which what happens to its proxies is collected.
+pub const FLEET_SETTLE_TIME: Duration = Duration::from_millis(100);
+/// Time to read the lists of other control planes.
+pub const FLEET_READ_TIME: Duration = Duration::from_secs(3);
+/// Largest part of a list in one value of the store, in bytes, less one proxy.
+pub const FLEET_LIST_BYTES: usize = 256 * 1024;
+/// Parts of one list; proxies beyond that are not told of.
+pub const FLEET_LISTS: usize = 32;
 /// Proxies of the fleet list; beyond that the one that left first is forgotten.
 pub const FLEET_PROXIES: usize = 2 * SYNC_SESSIONS;
 

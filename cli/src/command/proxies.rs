@@ -17,6 +17,8 @@ struct Fleet {
     proxies: Vec<ProxyView>,
     /// Proxies that are not listed because there are very many.
     proxies_left_out: u32,
+    /// Whether proxies of other control planes are missing.
+    partial: bool,
     #[serde(skip)]
     now: Timestamp,
 }
@@ -48,6 +50,7 @@ impl Fleet {
             current_revision: current,
             proxies: proxies.map(|info| ProxyView::new(info, current)).collect(),
             proxies_left_out: answer.proxies_left_out,
+            partial: answer.partial,
             now,
         }
     }
@@ -129,7 +132,12 @@ impl View for Fleet {
             "" => String::new(),
             lines => format!("\n{lines}"),
         };
-        table.text() + &more + &refusals
+        let partial = if self.partial {
+            "the proxies of other control planes are not known: the store cannot be read\n"
+        } else {
+            ""
+        };
+        table.text() + &more + partial + &refusals
     }
 }
 

@@ -11,6 +11,9 @@ use crate::clock;
 use crate::exit::{Exit, Failure};
 use crate::output::{Look, Output, View, ago, clean, rfc3339};
 
+/// A write that takes so long is worth a word: requests that need the ledger wait for such.
+const SLOW_STORE_MS: u32 = 100;
+
 #[derive(Debug, Serialize)]
 struct Status {
     endpoint: String,
@@ -23,6 +26,12 @@ struct Status {
     proxies_current: u32,
     /// A backup is being restored, or its restore was cut off.
     restoring: bool,
+    /// Whether proxies of other control planes are missing from these numbers.
+    proxies_partial: bool,
+    /// What is wrong with the store that control planes share.
+    store_trouble: Option<String>,
+    /// How long it took for what was written last.
+    store_write_ms: Option<u32>,
     #[serde(skip)]
     started_at_unix_ms: i64,
     #[serde(skip)]
@@ -41,6 +50,9 @@ impl Status {
             proxies_connected: answer.proxies_connected,
             proxies_current: answer.proxies_current,
             restoring: answer.restoring,
+            proxies_partial: answer.partial,
+            store_trouble: Some(answer.store_trouble).filter(|it| !it.is_empty()),
+            store_write_ms: Some(answer.store_write_ms).filter(|it| *it > 0),
             started_at_unix_ms: answer.started_at_unix_ms,
             now,
         }
@@ -68,10 +80,22 @@ impl View for Status {
                 self.proxies_current, self.proxies_connected
             ),
         };
+        let partial = if self.proxies_partial {
+            " (those of other control planes are not known)"
+        } else {
+            ""
+        };
+        let store = match (&self.store_trouble, self.store_write_ms) {
+            (Some(trouble), _) => format!("store          {}\n", clean(trouble)),
+            (None, Some(slow)) if slow >= SLOW_STORE_MS => {
+                format!("store          slow: the last write took {slow} ms\n")
+            }
+            (None, _) => String::new(),
+        };
         format!(
             "control plane  {} (version {}, store {}, up {})\n\
              policy         {policy}\n\
-             proxies        {proxies}\n",
+             proxies        {proxies}{partial}\n{store}",
             self.endpoint,
             clean(&self.version),
             clean(&self.store),

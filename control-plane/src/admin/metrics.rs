@@ -53,6 +53,7 @@ struct Books {
 pub(super) async fn text(admin: &Watched) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("agix");
     policy(admin, &mut registry);
+    store(admin, &mut registry);
     let books = admin.ledger.look(books).await.ok();
     flag(
         &mut registry,
@@ -88,7 +89,7 @@ fn policy(admin: &Watched, registry: &mut Registry) {
     let current = admin.repository.current();
     let info = current.as_ref().map(|current| current.info());
     let revision = info.map_or(Revision::NONE, |info| info.revision);
-    let (connected, current) = admin.fleet.count(revision);
+    let (connected, current) = admin.fleet.own().count(revision);
     gauge(
         registry,
         "policy_revision",
@@ -120,6 +121,25 @@ fn policy(admin: &Watched, registry: &mut Registry) {
             ConstGauge::new(age.max(0).div_euclid(1_000)),
         );
     }
+}
+
+/// How the store is that control planes share.
+fn store(admin: &Watched, registry: &mut Registry) {
+    let Some(health) = admin.fleet.health() else {
+        return;
+    };
+    flag(
+        registry,
+        "store_writable",
+        "Whether the store took what was written last",
+        health.trouble.is_empty(),
+    );
+    gauge(
+        registry,
+        "store_write_milliseconds",
+        "Time the last write took",
+        i64::try_from(health.write_time.as_millis()).unwrap_or(i64::MAX),
+    );
 }
 
 /// What the ledger says, of so many agents at most: the most active ones first.

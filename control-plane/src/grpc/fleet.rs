@@ -8,7 +8,7 @@ use agix_proto::v1;
 use tonic::{Request, Response, Status};
 
 use super::change::within;
-use crate::fleet::{Fleet, ProxyStatus, Rejected};
+use crate::fleet::{Everybody, Others, ProxyStatus, Rejected};
 use crate::repository::Repository;
 use crate::store::Store;
 
@@ -16,7 +16,7 @@ use crate::store::Store;
 #[derive(Debug)]
 pub(crate) struct FleetService<S> {
     repository: Repository<S>,
-    fleet: Arc<Fleet>,
+    fleet: Arc<Others<S>>,
     store_kind: &'static str,
     started_at: Wall,
 }
@@ -24,7 +24,7 @@ pub(crate) struct FleetService<S> {
 impl<S: Store> FleetService<S> {
     pub(crate) const fn new(
         repository: Repository<S>,
-        fleet: Arc<Fleet>,
+        fleet: Arc<Others<S>>,
         store_kind: &'static str,
         started_at: Wall,
     ) -> Self {
@@ -44,13 +44,18 @@ impl<S: Store> v1::fleet_server::Fleet for FleetService<S> {
         _request: Request<v1::ListProxiesRequest>,
     ) -> Result<Response<v1::ListProxiesResponse>, Status> {
         let current = self.repository.current();
-        let known = self.fleet.list();
-        let proxies = within(known.iter().map(v1::ProxyInfo::from));
-        let left_out = known.len().saturating_sub(proxies.len());
+        let Everybody {
+            proxies,
+            is_partial,
+        } = self.fleet.everybody().await;
+        let known = proxies.len();
+        let proxies = within(proxies.into_iter());
+        let left_out = known.saturating_sub(proxies.len());
         Ok(Response::new(v1::ListProxiesResponse {
             current_revision: current.map_or(0, |it| it.info().revision.number()),
             proxies_left_out: count(left_out),
             proxies,
+            partial: is_partial,
         }))
     }
 
@@ -61,14 +66,25 @@ impl<S: Store> v1::fleet_server::Fleet for FleetService<S> {
         let current = self.repository.current();
         let info = current.as_ref().map(|current| current.info());
         let revision = info.map_or(Revision::NONE, |info| info.revision);
-        let (connected, up_to_date) = self.fleet.count(revision);
+        let Everybody {
+            proxies,
+            is_partial,
+        } = self.fleet.everybody().await;
+        let connected = proxies.iter().filter(|it| it.connected);
+        let up_to_date = connected
+            .clone()
+            .filter(|it| it.applied_revision == revision.number());
+        let store = self.fleet.health().unwrap_or_default();
         Ok(Response::new(v1::StatusResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store: self.store_kind.to_owned(),
             started_at_unix_ms: self.started_at.as_millis(),
             current: info.map(v1::RevisionInfo::from),
-            proxies_connected: count(connected),
-            proxies_current: count(up_to_date),
+            proxies_connected: count(connected.count()),
+            proxies_current: count(up_to_date.count()),
+            partial: is_partial,
+            store_trouble: store.trouble,
+            store_write_ms: u32::try_from(store.write_time.as_millis()).unwrap_or(u32::MAX),
             // A store that cannot be read is told of by everything else.
             restoring: self.repository.is_restoring().await.unwrap_or(false),
         }))

@@ -62,6 +62,11 @@ pub enum OpenError {
 }
 
 impl AnyStore {
+    /// Whether other control planes may use the same store.
+    pub const fn is_shared(&self) -> bool {
+        matches!(self.raw, RawStore::Etcd(_))
+    }
+
     /// Opens the store `spec` names, sealed by `source`.
     pub async fn open(spec: &StoreSpec, source: SealSource) -> Result<Self, OpenError> {
         let own = match (&source, spec) {

@@ -17,6 +17,7 @@
 //! | `agix/1/shard/<4 hex>/snapshot-head` | the snapshot from which a shard's log goes on |
 //! | `agix/1/shard/<4 hex>/snapshot/<16 hex>/<4 hex>` | a part of a snapshot, by its last batch |
 //! | `agix/1/shard/<4 hex>/alerts/<16 hex>` | alerts of a batch that no webhook was made of yet |
+//! | `agix/1/fleet/<16 hex>/<4 hex>` | proxies of a control plane, for as long as it lives |
 //! | `agix/1/webhook/owner` | who owns the queue of webhooks |
 //! | `agix/1/webhook/execution/<32 hex>` | the state of an execution |
 //! | `agix/1/webhook/payload/<32 hex>` | what it received |
@@ -46,6 +47,7 @@ const LOG_PART: &str = "log-part";
 const SNAPSHOT_HEAD: &str = "snapshot-head";
 const SNAPSHOT: &str = "snapshot";
 const ALERTS: &str = "alerts";
+const FLEET: &str = "agix/1/fleet/";
 const WEBHOOK_OWNER: &str = "agix/1/webhook/owner";
 const WEBHOOK_EXECUTION: &str = "agix/1/webhook/execution/";
 const WEBHOOK_PAYLOAD: &str = "agix/1/webhook/payload/";
@@ -79,6 +81,8 @@ pub enum Key {
     ShardSnapshot(Shard, u64, u16),
     /// Alerts of a batch that no webhook was made of yet.
     ShardAlerts(Shard, u64),
+    /// A part of the list of a control plane's proxies, for as long as its lease lasts.
+    Fleet(u64, u16),
     /// Who owns the queue of webhooks, for as long as its lease lasts.
     WebhookOwner,
     /// The state of an execution.
@@ -126,6 +130,7 @@ impl Key {
                 format!("{SHARD}{shard}/{SNAPSHOT}/{batch:016x}/{part:04x}")
             }
             Self::ShardAlerts(shard, batch) => format!("{SHARD}{shard}/{ALERTS}/{batch:016x}"),
+            Self::Fleet(name, part) => format!("{FLEET}{name:016x}/{part:04x}"),
             Self::WebhookOwner => WEBHOOK_OWNER.to_owned(),
             Self::WebhookExecution(id) => format!("{WEBHOOK_EXECUTION}{:032x}", id.to_bits()),
             Self::WebhookPayload(id) => format!("{WEBHOOK_PAYLOAD}{:032x}", id.to_bits()),
@@ -228,6 +233,11 @@ impl Key {
             .any(|prefix| key.as_bytes().starts_with(prefix.as_bytes()))
     }
 
+    /// The proxies of all control planes.
+    pub fn fleets() -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(FLEET))
+    }
+
     /// All executions, in the order of their ids.
     pub fn webhook_executions() -> KeyRange {
         KeyRange::prefix(&StoreKey::new(WEBHOOK_EXECUTION))
@@ -258,6 +268,10 @@ fn parse(text: &str) -> Option<Key> {
     }
     if let Some(hash) = text.strip_prefix(POLICY_CHUNK) {
         return ChunkId::parse(hash).map(Key::PolicyChunk);
+    }
+    if let Some(rest) = text.strip_prefix(FLEET) {
+        let (name, part) = rest.split_once('/')?;
+        return Some(Key::Fleet(long(name)?, short(part)?));
     }
     if text == RESTORING {
         return Some(Key::Restoring);
@@ -390,6 +404,7 @@ mod tests {
             (shard(), any::<u64>(), any::<u16>())
                 .prop_map(|(shard, batch, part)| Key::ShardSnapshot(shard, batch, part)),
             (shard(), any::<u64>()).prop_map(|(shard, batch)| Key::ShardAlerts(shard, batch)),
+            any::<(u64, u16)>().prop_map(|(name, part)| Key::Fleet(name, part)),
             Just(Key::WebhookOwner),
             any::<u128>().prop_map(|id| Key::WebhookExecution(ExecutionId::from_bits(id))),
             any::<u128>().prop_map(|id| Key::WebhookPayload(ExecutionId::from_bits(id))),
@@ -484,6 +499,10 @@ mod tests {
         assert_eq!(
             text(Key::ShardAlerts(Shard::new(7), 26)),
             "agix/1/shard/0007/alerts/000000000000001a"
+        );
+        assert_eq!(
+            text(Key::Fleet(26, 10)),
+            "agix/1/fleet/000000000000001a/000a"
         );
         assert_eq!(text(Key::WebhookOwner), "agix/1/webhook/owner");
         let id = ExecutionId::from_bits(26);

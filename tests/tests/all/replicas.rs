@@ -9,7 +9,7 @@ use agix_tests::mock_provider::MockProvider;
 use agix_tests::replicas::Replicas;
 use agix_tests::test_bed::{KEY, Proxy, ProxySettings, TestBed, document};
 use agix_tests::wait::until;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 /// The longest a new owner may take to serve.
@@ -18,6 +18,14 @@ const TAKEOVER: Duration = Duration::from_secs(30);
 const POLICY: &str = "
 rate_limits:
   busy: { requests_per_hour: 40 }
+budgets:
+  busy: { daily_limit_usd: 100 }
+";
+
+const POLICY_AGAIN: &str = "
+rate_limits:
+  busy: { requests_per_hour: 40 }
+  other: { requests_per_hour: 40 }
 budgets:
   busy: { daily_limit_usd: 100 }
 ";
@@ -39,6 +47,22 @@ async fn the_owner_of_the_ledger_may_be_killed_and_no_request_is_lost_or_beyond_
         .iter()
         .map(|proxy| Caller::new(proxy.address).with("x-agent-name", "busy"))
         .collect();
+    // Each control plane knows the proxies of all.
+    agixctl
+        .apply(&document(&mock, POLICY_AGAIN), &["--wait"])
+        .await;
+    for plane in &bed.planes {
+        let one = Agixctl::new(home, plane.address);
+        until("all proxies are known", TAKEOVER, async || {
+            let fleet = one.json(&["proxies"]).await;
+            let proxies = fleet["proxies"].as_array()?;
+            let current = |it: &&Value| it["connected"] == true && it["applied_revision"] == 2;
+            (proxies.iter().filter(current).count() == 2).then_some(())
+        })
+        .await;
+        let status = one.json(&["status"]).await;
+        assert_eq!(status["proxies_current"], 2, "{status}");
+    }
     let mut served = 0;
     for _ in 0..2 {
         let owner = until("the ledger has an owner", TAKEOVER, async || {
