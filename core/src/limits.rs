@@ -268,7 +268,7 @@ pub const LEDGER_BATCH_PART_BYTES: usize = STORE_VALUE_BYTES - 1_024;
 pub const LEDGER_SNAPSHOT_PART_BYTES: usize = 256 * 1024;
 /// Length of the log after which a snapshot is written, in bytes, or twice the last snapshot's if that
 /// is more: what a new owner has to replay.
-pub const LEDGER_LOG_BYTES: u64 = 8 * 1024 * 1024;
+pub const LEDGER_LOG_BYTES: u64 = 1024 * 1024;
 /// Messages of the ledger waiting on one stream.
 pub const QUOTA_QUEUE: usize = 256;
 /// Largest report of a proxy, in bytes: all its agents with all uses that are not confirmed.
@@ -490,10 +490,10 @@ pub const SESSION_MEMORY: Duration = Duration::from_hours(7 * 24);
 pub const STANDING_TIME: Duration = Duration::from_secs(1);
 /// How long the ledger must have been away before it counts as an outage: longer than another control
 /// plane takes to own it.
-pub const OUTAGE_GRACE: Duration = Duration::from_secs(8);
+pub const OUTAGE_GRACE: Duration = Duration::from_secs(10);
 /// Time a request waits for a ledger that says nothing: until its silence is noticed, and until
 /// another control plane owns it.
-pub const OUTAGE_WAIT: Duration = Duration::from_secs(12);
+pub const OUTAGE_WAIT: Duration = Duration::from_secs(14);
 /// Silence of the ledger in spite of questions after which those who wait no longer count on an answer.
 pub const OUTAGE_SILENCE: Duration = Duration::from_secs(1);
 /// How long requests are let through without the ledger, where the policy allows it.

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -107,6 +108,32 @@ impl Member {
             answer.contains("\"true\"").then_some(())
         })
         .await;
+    }
+
+    /// Asks it by its JSON gateway.
+    ///
+    /// # Panics
+    /// It does not answer, or not with JSON.
+    pub async fn ask(&self, path: &str, question: &Value) -> Value {
+        let body = question.to_string();
+        let mut stream = TcpStream::connect(self.client)
+            .await
+            .expect("etcd is there");
+        let head = format!(
+            "POST {path} HTTP/1.0\r\nHost: etcd\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        for bytes in [head.as_bytes(), body.as_bytes()] {
+            stream.write_all(bytes).await.expect("etcd reads");
+        }
+        let mut answer = String::new();
+        stream
+            .read_to_string(&mut answer)
+            .await
+            .expect("etcd answers");
+        let json = answer.split_once("\r\n\r\n").map(|(_, json)| json);
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_else(|| panic!("no JSON: {answer}"))
     }
 
     async fn get(&self, path: &str) -> Option<String> {

@@ -40,8 +40,13 @@ pub struct Plane {
 impl Replicas {
     /// `members` of an etcd and `planes` over it, with what they write in `directory`; no proxy yet.
     pub async fn start(directory: &Path, members: usize, planes: usize) -> Self {
+        Self::over(directory, cluster(members, &[]).await, planes).await
+    }
+
+    /// `planes` control planes over the etcd of these members.
+    pub async fn over(directory: &Path, members: Vec<Member>, planes: usize) -> Self {
         let mut replicas = Self {
-            members: cluster(members, &[]).await,
+            members,
             planes: Vec::new(),
             proxies: Vec::new(),
             network: Network::new(),

@@ -32,6 +32,7 @@ mod seen_metrics;
 mod seen_traces;
 mod state_move;
 mod store_secrets;
+mod store_trouble;
 mod sync_fleet;
 mod upstream_bodies;
 mod upstream_cuts;
