@@ -4,14 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use agix_core::limits::{AUTHOR_BYTES, MESSAGE_BYTES};
+use agix_proto::bearer::{Bearer, InvalidToken};
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
 use crate::author::author;
 use crate::command::{
     apply, backup, budgets, completion, dev, diff, get, history, ledger, limits, rollback, show,
-    top, usage, validate, webhook,
+    token, top, usage, validate, webhook,
 };
+use crate::exit::{Exit, Failure};
 use crate::output::{Format, Output};
 
 /// Manage agix: its policy and the history of it, limits and budgets, and the proxies.
@@ -82,16 +84,60 @@ pub(crate) struct Global {
     )]
     pub(crate) request_timeout: Duration,
 
+    /// File with the token to show to the control plane; or give the token in AGIX_TOKEN
+    #[arg(
+        long,
+        env = "AGIX_TOKEN_FILE",
+        global = true,
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    token_file: Option<PathBuf>,
+
+    /// Send the token to other machines although nothing encrypts it
+    #[arg(long, env = "AGIX_INSECURE", global = true, hide_env_values = true)]
+    insecure: bool,
+
     /// No colours; NO_COLOR=1 in the environment does the same
     #[arg(long, global = true)]
     no_color: bool,
 }
 
 impl Global {
+    /// The token to show, if there is one.
+    pub(crate) fn bearer(&self) -> Result<Bearer, Failure> {
+        let usage = |error: BearerError| {
+            Failure::new(Exit::Usage, error).help("give a token with --token-file or AGIX_TOKEN")
+        };
+        let text = match &self.token_file {
+            Some(path) => std::fs::read_to_string(path).map_err(|source| {
+                let path = path.clone();
+                usage(BearerError::Read { path, source })
+            })?,
+            None => std::env::var("AGIX_TOKEN").unwrap_or_default(),
+        };
+        if text.is_empty() {
+            return Ok(Bearer::default());
+        }
+        Bearer::new(&text, self.insecure).map_err(|error| usage(error.into()))
+    }
+
     /// How and where to print.
     pub(crate) fn output(&self) -> Output {
         Output::new(self.output, self.no_color)
     }
+}
+
+/// Why there is no token to show.
+#[derive(Debug, thiserror::Error)]
+enum BearerError {
+    #[error("the token cannot be read from {}", path.display())]
+    Read {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error(transparent)]
+    Invalid(#[from] InvalidToken),
 }
 
 /// The commands.
@@ -129,6 +175,8 @@ pub(crate) enum Command {
     Backup(backup::BackupArgs),
     /// Put such a file into an empty store, all or nothing
     Restore(backup::RestoreArgs),
+    /// Make tokens for people, programs and proxies
+    Token(token::TokenArgs),
     /// List the proxies and the policy each of them runs
     Proxies,
     /// Show whether the control plane works and the proxies follow

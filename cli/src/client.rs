@@ -10,6 +10,7 @@ use agix_core::limits::{
     CONTROL_OPEN_TIME, CONTROL_REDIRECT_PAUSE, CONTROL_REDIRECTS, GRPC_MESSAGE_BYTES,
     SNAPSHOT_PART_BYTES,
 };
+use agix_proto::bearer::{Bearer, Channel, Cleartext};
 use agix_proto::convert::InvalidMessage;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
@@ -17,7 +18,7 @@ use agix_proto::v1::policy_admin_client::PolicyAdminClient;
 use agix_proto::v1::state_admin_client::StateAdminClient;
 use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
 use agix_proto::v1::{Document, SourceFile, StatusRequest};
-use tonic::transport::{Channel, Endpoint, Error as TransportError};
+use tonic::transport::{Endpoint, Error as TransportError};
 use tonic::{Code, Status};
 
 use crate::exit::Exit;
@@ -30,6 +31,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     channel: Channel,
+    bearer: Bearer,
     endpoint: String,
     timeout: Duration,
 }
@@ -45,6 +47,9 @@ pub(crate) enum CallError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The token would be sent where others can read it.
+    #[error(transparent)]
+    Cleartext(#[from] Cleartext),
     /// Nobody answers there.
     #[error("the control plane at {endpoint} cannot be reached")]
     Unreachable {
@@ -116,7 +121,7 @@ impl CallError {
     /// The exit code it leads to.
     pub(crate) const fn exit(&self) -> Exit {
         match self {
-            Self::Address { .. } => Exit::Usage,
+            Self::Address { .. } | Self::Cleartext(_) => Exit::Usage,
             Self::Unreachable { .. } | Self::Unavailable { .. } | Self::Timeout { .. } => {
                 Exit::Unreachable
             }
@@ -129,8 +134,16 @@ impl CallError {
     }
 
     /// What to do about it, where that is known.
-    pub(crate) const fn help(&self) -> Option<&'static str> {
+    pub(crate) fn help(&self) -> Option<&'static str> {
         match self {
+            Self::Refused { status } if status.code() == Code::Unauthenticated => Some(
+                "give a token with --token-file FILE or AGIX_TOKEN; who runs the control plane \
+                 makes one with `agixctl token create`",
+            ),
+            Self::Refused { status } if status.code() == Code::PermissionDenied => Some(
+                "use a token of that role; who runs the control plane makes one with `agixctl \
+                 token create`",
+            ),
             Self::Unreachable { .. } => Some(
                 "start one with `agixctl dev` or `agix-control-plane`, \
                  or name another with --endpoint or AGIX_ENDPOINT",
@@ -140,6 +153,7 @@ impl CallError {
                 Some("this agixctl and the control plane may be of different versions")
             }
             Self::Address { .. }
+            | Self::Cleartext(_)
             | Self::Unavailable { .. }
             | Self::Refused { .. }
             | Self::Failed { .. }
@@ -151,11 +165,15 @@ impl CallError {
 impl Client {
     /// Connects to the first of the control planes at `endpoints`, separated by commas, that answers;
     /// each call then has `timeout`.
-    pub(crate) async fn connect(endpoints: &str, timeout: Duration) -> Result<Self, CallError> {
+    pub(crate) async fn connect(
+        endpoints: &str,
+        timeout: Duration,
+        bearer: &Bearer,
+    ) -> Result<Self, CallError> {
         let mut unreachable = None;
         let count = endpoints.split(',').count();
         for endpoint in endpoints.split(',') {
-            let client = match Self::connect_to(endpoint, timeout).await {
+            let client = match Self::connect_to(endpoint, timeout, bearer).await {
                 Ok(client) => client,
                 Err(error @ CallError::Unreachable { .. }) => {
                     unreachable.get_or_insert(error);
@@ -189,13 +207,19 @@ impl Client {
         }
     }
 
-    async fn connect_to(endpoint: &str, timeout: Duration) -> Result<Self, CallError> {
+    async fn connect_to(
+        endpoint: &str,
+        timeout: Duration,
+        bearer: &Bearer,
+    ) -> Result<Self, CallError> {
         let address = address(endpoint)?;
-        let channel = Endpoint::from_shared(address.clone())
-            .map_err(|_invalid| CallError::Address {
+        let there =
+            Endpoint::from_shared(address.clone()).map_err(|_invalid| CallError::Address {
                 endpoint: endpoint.to_owned(),
                 reason: "write it as http://HOST:PORT",
-            })?
+            })?;
+        bearer.may_go_to(there.uri())?;
+        let channel = there
             .connect_timeout(CONNECT_TIME.min(timeout))
             .tcp_nodelay(true)
             .connect()
@@ -205,7 +229,8 @@ impl Client {
                 source: NoConnection::new(&source),
             })?;
         Ok(Self {
-            channel,
+            channel: bearer.on(channel),
+            bearer: bearer.clone(),
             endpoint: address,
             timeout,
         })
@@ -270,7 +295,7 @@ impl Client {
                     return Err(at.explain(status));
                 };
                 hops += 1;
-                at = match Self::connect_to(owner, self.timeout).await {
+                at = match Self::connect_to(owner, self.timeout, &self.bearer).await {
                     Ok(owner) => owner,
                     Err(CallError::Unreachable { .. }) if hops < CONTROL_REDIRECTS => {
                         tokio::time::sleep(CONTROL_REDIRECT_PAUSE).await;

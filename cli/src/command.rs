@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod outcome;
 pub(crate) mod rollback;
 pub(crate) mod show;
+pub(crate) mod token;
 pub(crate) mod top;
 pub(crate) mod usage;
 pub(crate) mod validate;
@@ -30,7 +31,7 @@ use std::io;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Args, Command, Global};
-use crate::client::{CallError, Client};
+use crate::client::Client;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -63,14 +64,16 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
         Command::Backup(args) => block_on(backup::backup(args, &global, output)),
         Command::Restore(args) => block_on(backup::restore(args, &global, output)),
+        Command::Token(args) => token::run(&args, output),
         Command::Proxies => block_on(proxies::run(&global, output)),
         Command::Status => block_on(status::run(&global, output)),
     }
 }
 
 /// Connects to the control plane that the options name.
-async fn connect(global: &Global) -> Result<Client, CallError> {
-    Client::connect(&global.endpoint, global.request_timeout).await
+async fn connect(global: &Global) -> Result<Client, Failure> {
+    let bearer = global.bearer()?;
+    Ok(Client::connect(&global.endpoint, global.request_timeout, &bearer).await?)
 }
 
 fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {

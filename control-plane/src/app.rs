@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use agix_core::limits::{
@@ -26,6 +27,7 @@ use tonic::transport::Server;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
+use crate::access::{self, Access, TokensError};
 use crate::admin::{self, Watched};
 use crate::clock::Clock;
 use crate::config::{Advertised, Config, StoreSpec};
@@ -72,6 +74,9 @@ pub enum StartError {
     /// The current policy cannot be read.
     #[error("the current policy cannot be read")]
     Policy(#[source] LoadError),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] TokensError),
     /// The web console cannot be made.
     #[error(transparent)]
     Console(#[from] BrokenTemplates),
@@ -139,7 +144,9 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     };
     let admin = parts.open_admin(admin);
     let revision = repository.current().map(|it| it.info().revision.number());
+    let access = access(config.tokens, &tasks, &shutdown)?;
     let (health, routes) = parts.services(config.store.kind()).await?;
+    let routes = access.guard(routes);
     tasks.spawn({
         let (repository, shutdown) = (repository.clone(), shutdown.clone());
         async move { repository.follow(shutdown).await }
@@ -160,6 +167,20 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         tasks,
         store,
     })
+}
+
+/// Who may call what, as the file of tokens says, if there is one.
+fn access(
+    tokens: Option<PathBuf>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<Access, TokensError> {
+    let Some(path) = tokens else {
+        return Ok(Access::new(None));
+    };
+    let (tokens, work) = access::follow(path, shutdown.clone())?;
+    tasks.spawn(work);
+    Ok(Access::new(Some(tokens)))
 }
 
 /// Serves the web console, if there is to be one, over the services of `routes`. Says where.

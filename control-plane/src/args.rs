@@ -104,6 +104,11 @@ pub(crate) struct Args {
     #[arg(long, env = "AGIX_UNSEALED", conflicts_with = "seal_key_file")]
     unsealed: bool,
 
+    /// File with the tokens that callers are asked for, as `agixctl token create` makes them; read
+    /// again when it changes [default: everybody who reaches the address may call]
+    #[arg(long, env = "AGIX_TOKENS_FILE", value_name = "FILE")]
+    tokens_file: Option<PathBuf>,
+
     /// Listen on an address other machines can reach, although nothing asks who calls
     #[arg(long, env = "AGIX_INSECURE")]
     insecure: bool,
@@ -140,9 +145,9 @@ pub(crate) enum LogFormat {
 pub(crate) enum Unusable {
     /// The control plane would be open to the network.
     #[error(
-        "{0} can be reached from other machines, and this version does not check who calls: \
-         anyone who reaches it could read and change the policy. Listen on 127.0.0.1, or pass \
-         --insecure if the network itself keeps others out"
+        "{0} can be reached from other machines, and nothing that is said there is encrypted, tokens \
+         included; without --tokens-file nobody is even asked for one. Listen on 127.0.0.1, or \
+         pass --insecure if the network itself keeps others out"
     )]
     OpenToNetwork(SocketAddr),
     /// A user without a password.
@@ -192,6 +197,7 @@ impl Args {
             advertise: self.advertise,
             store,
             seal,
+            tokens: self.tokens_file,
         })
     }
 

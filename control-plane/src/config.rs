@@ -25,6 +25,8 @@ pub struct Config {
     pub store: StoreSpec,
     /// What seals secrets there.
     pub seal: SealSource,
+    /// The file of the tokens that callers are asked for; none: everybody may call.
+    pub tokens: Option<PathBuf>,
 }
 
 /// Where the key comes from that seals secrets in the store.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`app`] | the parts put together, started and stopped |
 //! | [`config`] | what a control plane is started with |
+//! | [`access`] | who may call what |
 //! | [`clock`] | the only reader of clocks |
 //! | [`store`] | a revisioned key-value store: its contract and its backends |
 //! | [`repository`] | the revisions of the policy, in a store |
@@ -18,6 +19,7 @@
 //! - An answer that something was stored is given after it was made durable.
 //! - Nothing here prints, logs or returns a secret of a policy.
 
+pub mod access;
 pub mod admin;
 mod app;
 pub mod clock;

@@ -105,6 +105,12 @@ pub const ETCD_FIRST_STEP: usize = 32;
 pub const SEAL_KEYS: usize = 8;
 /// Largest file of such keys, in bytes.
 pub const SEAL_KEY_FILE_BYTES: usize = 4 * 1024;
+/// Most tokens a control plane knows.
+pub const TOKENS: usize = 1_000;
+/// Largest file of tokens, in bytes.
+pub const TOKENS_FILE_BYTES: usize = 256 * 1024;
+/// Pause before a file of tokens is read again.
+pub const TOKENS_REREAD: Duration = Duration::from_secs(2);
 /// Largest part of the file of a backup, in bytes: one entry of the store.
 pub const BACKUP_FRAME_BYTES: usize = STORE_VALUE_BYTES + 8 * 1024;
 /// Part of such a file in one message, in bytes.

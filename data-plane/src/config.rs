@@ -10,6 +10,7 @@ use agix_core::id::ProxyId;
 use agix_core::limits::DRAIN_TIME;
 
 use crate::audit::AuditTo;
+use crate::control_line::ControlPlanes;
 use crate::shared::{NoSink, UsageSink};
 
 /// What a proxy is started with.
@@ -19,8 +20,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
-    /// The control planes' addresses, `http://127.0.0.1:7070`; none to live on the snapshot alone.
-    pub control_planes: Vec<String>,
+    /// The control planes; none to live on the snapshot alone.
+    pub control_planes: ControlPlanes,
     /// Where the last good policy is kept for a start without control plane.
     pub snapshot: Option<PathBuf>,
     /// Where money under way is written down, for the next process to settle after a crash.
@@ -43,7 +44,7 @@ impl Config {
         Self {
             listen,
             admin,
-            control_planes: Vec::new(),
+            control_planes: ControlPlanes::default(),
             snapshot: None,
             journal: None,
             proxy_id: None,

@@ -12,11 +12,13 @@ use std::net::SocketAddr;
 use agix_core::limits::{
     CONTROL_CONNECT_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, CONTROL_OPEN_TIME,
 };
+pub(crate) use agix_proto::bearer::Channel;
+use agix_proto::bearer::{Bearer, Cleartext};
 use agix_proto::convert::InvalidMessage;
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{self, Endpoint};
 use tonic::{Code, Status, Streaming};
 
 /// Where a control plane listens if its address does not say.
@@ -35,12 +37,15 @@ pub(crate) enum LineError {
     /// The address is not one.
     #[error("`{address}` is not an address of a control plane; write http://HOST:PORT")]
     Address { address: String },
+    /// The join token would be sent where others can read it.
+    #[error(transparent)]
+    Cleartext(#[from] Cleartext),
     /// Nobody answers there.
     #[error("cannot connect to {address}")]
     Connect {
         address: String,
         #[source]
-        cause: tonic::transport::Error,
+        cause: transport::Error,
     },
     /// Nobody knows the name.
     #[error("cannot find {address}")]
@@ -71,21 +76,34 @@ pub(crate) enum LineError {
     NotRead,
 }
 
+/// The control planes an operator named, and what the proxy shows them.
+#[derive(Debug, Clone, Default)]
+pub struct ControlPlanes {
+    /// Their addresses, `http://127.0.0.1:7070`, tried in turn. None: the proxy lives on its
+    /// snapshot.
+    pub addresses: Vec<String>,
+    /// The join token, if they ask for one.
+    pub bearer: Bearer,
+}
+
 /// Which control plane is asked next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Turn {
     address: String,
+    bearer: Bearer,
     /// Counts how often that one was asked: if its name has several addresses, each has its turn.
     round: u64,
 }
 
 impl Turn {
     /// The one of `endpoints` that the try numbered `attempt` goes to; `None` if there are none.
-    pub(crate) fn of(attempt: u64, endpoints: &[String]) -> Option<Self> {
-        let count = u64::try_from(endpoints.len()).ok()?;
+    pub(crate) fn of(attempt: u64, endpoints: &ControlPlanes) -> Option<Self> {
+        let ControlPlanes { addresses, bearer } = endpoints;
+        let count = u64::try_from(addresses.len()).ok()?;
         let place = usize::try_from(attempt.checked_rem(count)?).ok()?;
         Some(Self {
-            address: endpoints.get(place)?.clone(),
+            address: addresses.get(place)?.clone(),
+            bearer: bearer.clone(),
             round: attempt.checked_div(count)?,
         })
     }
@@ -97,13 +115,17 @@ impl Turn {
     where
         F: Future<Output = Result<T, LineError>>,
     {
-        let Self { address, round } = self;
-        match open_at(&address, round, &open).await {
+        let Self {
+            address,
+            bearer,
+            round,
+        } = self;
+        match open_at(&address, round, &bearer, &open).await {
             Err(LineError::Refused {
                 owner: Some(owner), ..
             }) => {
                 let owner = redirected(&address, owner)?;
-                open_at(&owner, round, &open).await
+                open_at(&owner, round, &bearer, &open).await
             }
             answer => answer,
         }
@@ -113,13 +135,14 @@ impl Turn {
 async fn open_at<T, F>(
     address: &str,
     round: u64,
+    bearer: &Bearer,
     open: &impl Fn(Channel) -> F,
 ) -> Result<T, LineError>
 where
     F: Future<Output = Result<T, LineError>>,
 {
     let opened = timeout(CONTROL_OPEN_TIME, async {
-        open(connect(address, round).await?).await
+        open(connect(address, round, bearer).await?).await
     });
     opened.await.unwrap_or_else(|_late| {
         Err(LineError::Hangs {
@@ -130,8 +153,9 @@ where
 
 /// Connects to a control plane. Of the addresses that its name has, the one whose turn it is comes
 /// first.
-async fn connect(address: &str, round: u64) -> Result<Channel, LineError> {
+async fn connect(address: &str, round: u64, bearer: &Bearer) -> Result<Channel, LineError> {
     let endpoint = endpoint(address)?;
+    bearer.may_go_to(endpoint.uri())?;
     let (host, port) = authority(&endpoint);
     let found: Vec<SocketAddr> = match lookup_host((host.as_str(), port)).await {
         Ok(found) => found.collect(),
@@ -147,7 +171,7 @@ async fn connect(address: &str, round: u64) -> Result<Channel, LineError> {
             continue;
         };
         match there.connect().await {
-            Ok(channel) => return Ok(channel),
+            Ok(channel) => return Ok(bearer.on(channel)),
             Err(cause) => last = Some(cause),
         }
     }
@@ -159,8 +183,11 @@ async fn connect(address: &str, round: u64) -> Result<Channel, LineError> {
 }
 
 /// A channel to a control plane that connects when it is used, and again after it was lost.
-pub(crate) fn lazily(address: &str) -> Result<Channel, LineError> {
-    Ok(with_bounds(endpoint(address)?).connect_lazy())
+pub(crate) fn lazily(address: &str, bearer: &Bearer) -> Result<Channel, LineError> {
+    let endpoint = endpoint(address)?;
+    bearer.may_go_to(endpoint.uri())?;
+    let channel: transport::Channel = with_bounds(endpoint).connect_lazy();
+    Ok(bearer.on(channel))
 }
 
 /// Where to go when `asked` names another. A control plane can name whom it likes, but not in a
@@ -211,6 +238,22 @@ fn with_bounds(endpoint: Endpoint) -> Endpoint {
 pub(crate) fn owner(status: &Status) -> Option<String> {
     let owner = status.metadata().get(agix_proto::OWNER)?;
     owner.to_str().ok().map(str::to_owned)
+}
+
+impl ControlPlanes {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.addresses.is_empty()
+    }
+}
+
+impl From<Vec<String>> for ControlPlanes {
+    fn from(addresses: Vec<String>) -> Self {
+        Self {
+            addresses,
+            bearer: Bearer::default(),
+        }
+    }
 }
 
 impl<S, H> Line<S, H> {
@@ -277,12 +320,12 @@ mod tests {
 
     #[test]
     fn control_planes_have_their_turn_and_so_do_the_addresses_of_each() {
-        let endpoints = ["a".to_owned(), "b".to_owned()];
+        let endpoints = vec!["a".to_owned(), "b".to_owned()].into();
         let turns = (0..5).map(|attempt| Turn::of(attempt, &endpoints).unwrap());
         let turns: Vec<_> = turns.map(|it| (it.address, it.round)).collect();
         let expected = [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)];
         assert_eq!(turns, expected.map(|(it, round)| (it.to_owned(), round)));
-        assert_eq!(Turn::of(0, &[]), None);
+        assert!(Turn::of(0, &ControlPlanes::default()).is_none());
         assert_eq!(in_turn(vec![1, 2, 3], 4), [2, 3, 1]);
         assert!(in_turn(Vec::<u8>::new(), 4).is_empty());
     }
@@ -292,7 +335,7 @@ mod tests {
         let (_first, first) = silent().await;
         let (_second, second) = silent().await;
         let asked = Mutex::new(0);
-        let turn = Turn::of(0, &[first]).unwrap();
+        let turn = Turn::of(0, &vec![first].into()).unwrap();
         let answer = turn.open(|_channel| {
             *asked.lock().unwrap() += 1;
             let error = named(Some(&second));
@@ -305,7 +348,7 @@ mod tests {
     #[tokio::test]
     async fn a_control_plane_that_hangs_is_given_up() {
         let (_listener, address) = silent().await;
-        let turn = Turn::of(0, std::slice::from_ref(&address)).unwrap();
+        let turn = Turn::of(0, &vec![address.clone()].into()).unwrap();
         let answer = turn.open(|_channel| std::future::pending::<Result<(), _>>());
         let given_up = answer.await.unwrap_err();
         assert!(matches!(given_up, LineError::Hangs { address: it } if it == address));

@@ -34,6 +34,7 @@ mod worker;
 
 pub use audit::{AuditFile, AuditTo};
 pub use config::Config;
+pub use control_line::ControlPlanes;
 pub use quota::JournalError;
 pub use running::{Running, StartError, start};
 pub use shared::{NoSink, UsageSink};

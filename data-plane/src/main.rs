@@ -3,13 +3,14 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agix_core::id::ProxyId;
 use agix_core::limits::{AUDIT_FILE_BYTES, AUDIT_FILES};
-use agix_proxy::{AuditFile, AuditTo, Config};
+use agix_proto::bearer::Bearer;
+use agix_proxy::{AuditFile, AuditTo, Config, ControlPlanes};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,12 @@ struct Args {
         default_value = "http://127.0.0.1:7070"
     )]
     control_plane: Vec<String>,
+    /// File with the join token that the control planes ask for; or give it in AGIX_JOIN_TOKEN
+    #[arg(long, env = "AGIX_JOIN_TOKEN_FILE", value_name = "FILE")]
+    join_token_file: Option<PathBuf>,
+    /// Send the join token to other machines although nothing encrypts it
+    #[arg(long, env = "AGIX_INSECURE")]
+    insecure: bool,
     /// File for the last good policy, used when the control plane is away at the start
     #[arg(long, env = "AGIX_SNAPSHOT", value_name = "FILE")]
     snapshot: Option<PathBuf>,
@@ -107,7 +114,10 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = Config {
-        control_planes: args.control_plane,
+        control_planes: ControlPlanes {
+            bearer: bearer(args.join_token_file.as_deref(), args.insecure)?,
+            addresses: args.control_plane,
+        },
         snapshot: args.snapshot,
         journal: args.journal,
         proxy_id: args.id,
@@ -141,6 +151,19 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     shutdown.cancel();
     stopped.await;
     Ok(())
+}
+
+/// The join token, from its file or else from the environment.
+fn bearer(file: Option<&Path>, insecure: bool) -> Result<Bearer, Box<dyn std::error::Error>> {
+    let text = match file {
+        Some(path) => std::fs::read_to_string(path)
+            .map_err(|error| format!("the join token in {}: {error}", path.display()))?,
+        None => std::env::var("AGIX_JOIN_TOKEN").unwrap_or_default(),
+    };
+    if text.is_empty() {
+        return Ok(Bearer::default());
+    }
+    Ok(Bearer::new(&text, insecure)?)
 }
 
 fn start_log(format: LogFormat) {

@@ -26,14 +26,14 @@ pub use agix_core::sync::Load;
 pub use status::{Applied, Link, Source, SyncStatus};
 
 use crate::clock::Clock;
+use crate::control_line::ControlPlanes;
 use driver::Driver;
 
 /// Who the proxy is, and where its policy comes from.
 #[derive(Debug, Clone)]
 pub struct SyncConfig {
-    /// Addresses of control planes, `http://127.0.0.1:7070`, tried in turn. None: the proxy lives
-    /// on its snapshot.
-    pub endpoints: Vec<String>,
+    /// The control planes.
+    pub endpoints: ControlPlanes,
     /// The proxy's identity, stable over restarts.
     pub proxy_id: ProxyId,
     /// Differs with each start of the process.

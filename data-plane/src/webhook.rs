@@ -19,18 +19,17 @@ use agix_core::id::ProxyId;
 use agix_core::limits::{CONTROL_REDIRECTS, WEBHOOK_MESSAGE_BYTES};
 use agix_proto::v1::webhooks_client::WebhooksClient;
 use arc_swap::ArcSwap;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 pub(crate) use receive::{Called, receive};
 pub(crate) use worker::{WorkerConfig, work};
 
-use crate::control_line;
+use crate::control_line::{self, Channel, ControlPlanes};
 
 /// The way to the queue, wherever it is. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Queue {
-    endpoints: Arc<[String]>,
+    endpoints: Arc<ControlPlanes>,
     /// Where it was found last.
     place: Arc<ArcSwap<Place>>,
     proxy: ProxyId,
@@ -44,10 +43,11 @@ struct Place {
 
 impl Queue {
     /// The queue of the control planes at `endpoints`; `None` if none of them is an address.
-    pub(crate) fn new(endpoints: &[String], proxy: ProxyId) -> Option<Self> {
-        let place = endpoints.iter().find_map(|it| Place::at(it.clone()))?;
+    pub(crate) fn new(endpoints: &ControlPlanes, proxy: ProxyId) -> Option<Self> {
+        let mut addresses = endpoints.addresses.iter();
+        let place = addresses.find_map(|it| Place::at(it.clone(), endpoints))?;
         Some(Self {
-            endpoints: endpoints.into(),
+            endpoints: Arc::new(endpoints.clone()),
             place: Arc::new(ArcSwap::from_pointee(place)),
             proxy,
         })
@@ -59,7 +59,7 @@ impl Queue {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        let mut turns = self.endpoints.iter();
+        let mut turns = self.endpoints.addresses.iter();
         for _ in 0..CONTROL_REDIRECTS {
             let place = self.place.load_full();
             let client = WebhooksClient::new(place.channel.clone())
@@ -74,7 +74,7 @@ impl Queue {
             let Some(next) = owner.or_else(|| turns.next().cloned()) else {
                 return Err(status);
             };
-            match Place::at(next) {
+            match Place::at(next, &self.endpoints) {
                 Some(next) => self.place.store(Arc::new(next)),
                 None => return Err(status),
             }
@@ -87,18 +87,19 @@ impl Queue {
     /// Where the queue was found does not answer: the next question goes to another control plane.
     fn look_elsewhere(&self) {
         let hangs = self.place.load();
-        let after = self.endpoints.iter().position(|it| *it == hangs.address);
-        let after = after.and_then(|place| self.endpoints.get(place.saturating_add(1)));
-        let next = after.or_else(|| self.endpoints.first());
-        if let Some(next) = next.and_then(|it| Place::at(it.clone())) {
+        let addresses = &self.endpoints.addresses;
+        let after = addresses.iter().position(|it| *it == hangs.address);
+        let after = after.and_then(|place| addresses.get(place.saturating_add(1)));
+        let next = after.or_else(|| addresses.first());
+        if let Some(next) = next.and_then(|it| Place::at(it.clone(), &self.endpoints)) {
             self.place.store(Arc::new(next));
         }
     }
 }
 
 impl Place {
-    fn at(address: String) -> Option<Self> {
-        let channel = control_line::lazily(&address).ok()?;
+    fn at(address: String, among: &ControlPlanes) -> Option<Self> {
+        let channel = control_line::lazily(&address, &among.bearer).ok()?;
         Some(Self { address, channel })
     }
 }

@@ -1,6 +1,7 @@
 //! The gRPC protocol of agix: generated code in [`v1`] and the conversions to and from the rules
-//! in [`convert`]. Nothing outside this crate interprets a generated message's fields as policy.
+//! in [`convert`], and the token that clients show in [`bearer`]. Nothing outside this crate interprets a generated message's fields as policy.
 
+pub mod bearer;
 pub mod convert;
 
 /// Generated messages, clients and servers of `agix.v1`.

@@ -129,6 +129,7 @@ impl Fleet {
             admin: None,
             store: StoreSpec::Memory,
             seal: SealSource::Own,
+            tokens: None,
             advertise: None,
         };
         let start = agix_control_plane::start(config, shutdown.clone());
@@ -147,7 +148,7 @@ impl Fleet {
     pub(crate) fn proxy(&mut self, id: &str) {
         let any = || ([127, 0, 0, 1], 0).into();
         let config = agix_proxy::Config {
-            control_planes: vec![format!("http://{}", self.control)],
+            control_planes: vec![format!("http://{}", self.control)].into(),
             proxy_id: Some(ProxyId::new(id).unwrap()),
             workers: std::num::NonZeroUsize::new(1),
             ..agix_proxy::Config::new(any(), any())

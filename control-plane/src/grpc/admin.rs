@@ -21,6 +21,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::change::{listed, within};
 use super::status;
 use super::upload::{Part, Uploads};
+use crate::access;
 use crate::clock::Clock;
 use crate::repository::{Outcome, Proposal, Published, Repository, Rollback};
 use crate::store::Store;
@@ -83,8 +84,9 @@ impl<S: Store> PolicyAdmin for Admin<S> {
         &self,
         request: Request<Streaming<v1::ApplyRequest>>,
     ) -> Result<Response<v1::ApplyResponse>, Status> {
+        let author = access::author(&request);
         let parts = request.into_inner();
-        let (start, mut upload) = self
+        let (mut start, mut upload) = self
             .uploads
             .receive(parts, |message| match message.part {
                 Some(v1::apply_request::Part::Start(start)) => Part::Start(start),
@@ -92,6 +94,7 @@ impl<S: Store> PolicyAdmin for Admin<S> {
                 None => Part::Nothing,
             })
             .await?;
+        start.author = author.unwrap_or(start.author);
         let intent = intent::of_apply(start, self.clock.wall())?;
         let outcome = match upload.read().await? {
             Err(errors) => apply_response::Outcome::Invalid(apply_response::Invalid {
@@ -215,7 +218,10 @@ impl<S: Store> PolicyAdmin for Admin<S> {
         &self,
         request: Request<v1::RollbackRequest>,
     ) -> Result<Response<v1::RollbackResponse>, Status> {
-        let (to, intent) = intent::of_rollback(request.into_inner(), self.clock.wall())?;
+        let author = access::author(&request);
+        let mut request = request.into_inner();
+        request.author = author.unwrap_or(request.author);
+        let (to, intent) = intent::of_rollback(request, self.clock.wall())?;
         let outcome = self.repository.rollback(Rollback { to, intent }).await;
         let outcome = match outcome.map_err(|error| status::of_rollback(&error))? {
             Outcome::Applied(applied) => rollback_response::Outcome::Applied(applied.into()),

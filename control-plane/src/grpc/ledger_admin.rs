@@ -19,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::signature::signature;
 use super::status;
+use crate::access;
 use crate::ledger::{Adjusted, Adjustment, LedgerDesk, SHARD, verify};
 use crate::store::Store;
 
@@ -87,6 +88,7 @@ impl<S: Store> v1::ledger_admin_server::LedgerAdmin for LedgerAdmin<S> {
         &self,
         request: Request<v1::AdjustRequest>,
     ) -> Result<Response<v1::AdjustResponse>, Status> {
+        let known = access::author(&request);
         let v1::AdjustRequest {
             id,
             agent: name,
@@ -95,7 +97,7 @@ impl<S: Store> v1::ledger_admin_server::LedgerAdmin for LedgerAdmin<S> {
             message,
         } = request.into_inner();
         let agent = agent(&name)?;
-        let (author, message) = signature(author, message)?;
+        let (author, message) = signature(known.unwrap_or(author), message)?;
         if id == 0 || nano_usd == 0 {
             return Err(Status::invalid_argument(
                 "a correction has an id and an amount, neither of them zero",

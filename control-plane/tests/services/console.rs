@@ -21,6 +21,7 @@ async fn console() -> (SocketAddr, Operator, CancellationToken) {
         advertise: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,
+        tokens: None,
     };
     let running = start(config, shutdown.clone()).await.unwrap();
     let operator = Operator::at(running.address).await;

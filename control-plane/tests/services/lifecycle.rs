@@ -52,6 +52,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
         admin: None,
         store: StoreSpec::Embedded(directory.path().to_owned()),
         seal: SealSource::Own,
+        tokens: None,
         advertise: None,
     };
     let refused = start(config, CancellationToken::new()).await.unwrap_err();
@@ -74,6 +75,7 @@ async fn an_address_in_use_is_named() {
         admin: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,
+        tokens: None,
         advertise: None,
     };
     let address = config.listen.to_string();

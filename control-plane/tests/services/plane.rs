@@ -51,6 +51,7 @@ impl Plane {
             admin: None,
             store,
             seal: SealSource::Own,
+            tokens: None,
             advertise: None,
         };
         let running = start(config, shutdown.clone()).await.unwrap();

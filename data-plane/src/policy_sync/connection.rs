@@ -6,9 +6,8 @@ use agix_proto::v1;
 use agix_proto::v1::policy_sync_client::PolicySyncClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
-use crate::control_line::{Line, LineError, Turn};
+use crate::control_line::{Channel, Line, LineError, Turn};
 
 /// An open stream.
 pub(super) type Connection = Line<v1::ProxyMessage, v1::ServerMessage>;

@@ -25,7 +25,7 @@ struct Proxy {
 impl Proxy {
     fn start(endpoints: Vec<String>, snapshot: Option<&Path>) -> Self {
         let config = SyncConfig {
-            endpoints,
+            endpoints: endpoints.into(),
             proxy_id: ProxyId::new("proxy-1").unwrap(),
             incarnation: 7,
             version: "1.2.3".to_owned(),

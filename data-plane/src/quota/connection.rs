@@ -5,9 +5,8 @@ use agix_proto::v1;
 use agix_proto::v1::quota_client::QuotaClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 
-use crate::control_line::{Line, LineError, Turn};
+use crate::control_line::{Channel, Line, LineError, Turn};
 
 /// An open stream.
 pub(super) type Connection = Line<v1::QuotaRequest, v1::QuotaResponse>;

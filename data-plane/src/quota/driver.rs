@@ -30,19 +30,19 @@ use super::connection::{self, Connection};
 use super::schedule::Schedule;
 use super::{Gate, Quota};
 use crate::clock;
-use crate::control_line::{LineError, Turn};
+use crate::control_line::{ControlPlanes, LineError, Turn};
 
 /// Who the proxy is, and where its ledger is.
 #[derive(Debug, Clone)]
 pub(crate) struct DriverConfig {
     /// Addresses of control planes, tried in turn.
-    pub(crate) endpoints: Vec<String>,
+    pub(crate) endpoints: ControlPlanes,
     pub(crate) proxy: ProxyId,
     pub(crate) incarnation: u64,
 }
 
 struct Driver {
-    endpoints: Vec<String>,
+    endpoints: ControlPlanes,
     /// Where the first try goes, so that not all proxies begin at the same control plane.
     first: u64,
     quota: Arc<Quota>,

@@ -22,12 +22,11 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::transport::Channel;
 
 use super::callback::{self, Callbacks};
 use super::{message, run};
 use crate::clock;
-use crate::control_line::{Line, LineError, Turn};
+use crate::control_line::{Channel, ControlPlanes, Line, LineError, Turn};
 use crate::shared::Shared;
 use crate::worker::Worker;
 
@@ -44,7 +43,7 @@ type Stream = Line<v1::WorkRequest, v1::WorkResponse>;
 #[derive(Debug, Clone)]
 pub(crate) struct WorkerConfig {
     /// Addresses of control planes, tried in turn.
-    pub(crate) endpoints: Vec<String>,
+    pub(crate) endpoints: ControlPlanes,
     pub(crate) identity: Identity,
 }
 

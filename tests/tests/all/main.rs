@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod access_tokens;
 mod cost_exact;
 mod failover_amount;
 mod failover_breaker;

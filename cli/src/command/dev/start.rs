@@ -11,6 +11,7 @@ use agix_control_plane::{
     Config as ControlConfig, SealSource, StartError as ControlError, StoreSpec,
 };
 use agix_core::id::ProxyId;
+use agix_proto::bearer::Bearer;
 use agix_proxy::{AuditFile, AuditTo, Config as ProxyConfig, StartError as ProxyError};
 use tokio::fs::DirBuilder;
 use tokio_util::sync::CancellationToken;
@@ -73,6 +74,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         admin: None,
         store: StoreSpec::Embedded(data_dir.join("store")),
         seal: SealSource::Own,
+        tokens: None,
         advertise: None,
     };
     let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
@@ -81,7 +83,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
     let control = control_plane.address;
     let requests = Requests::start();
     let config = ProxyConfig {
-        control_planes: vec![format!("http://{control}")],
+        control_planes: vec![format!("http://{control}")].into(),
         proxy_id: ProxyId::new(PROXY_ID).ok(),
         drain: DRAIN_TIME,
         sink: requests.sink(),
@@ -97,7 +99,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         }
     };
     Ok(Started {
-        client: Client::connect(&control.to_string(), CALL_TIME).await?,
+        client: Client::connect(&control.to_string(), CALL_TIME, &Bearer::default()).await?,
         listen: proxy.listen,
         admin: proxy.admin,
         control,
