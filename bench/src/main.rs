@@ -8,6 +8,7 @@ mod clock;
 mod http1;
 mod load;
 mod process;
+mod propagation;
 mod provider;
 mod quota;
 mod report;
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand};
 use serde::Serialize;
 
 use crate::process::Core;
+use crate::propagation::PropagationArgs;
 use crate::provider::Provider;
 use crate::quota::QuotaArgs;
 use crate::rounds::{Measure, Measured, Settings};
@@ -79,6 +81,8 @@ struct Args {
 enum Command {
     /// Measure what limits and budgets are made of, without a proxy
     Quota(QuotaArgs),
+    /// Measure how fast a policy reaches many proxies
+    Propagation(PropagationArgs),
     /// Keep a core awake until standard input closes
     #[command(hide = true)]
     Spin,
@@ -99,6 +103,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Some(Command::Quota(of)) => quota(&args, of),
+        Some(Command::Propagation(of)) => propagation(&args, of),
         None => bench(args),
     };
     match done {
@@ -185,6 +190,20 @@ fn quota(args: &Args, of: &QuotaArgs) -> Result<(), Box<dyn Error>> {
         serde_json::to_string_pretty(&found)? + "\n"
     } else {
         quota::tables(&found)?
+    };
+    io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// Measures how a policy spreads.
+fn propagation(args: &Args, of: &PropagationArgs) -> Result<(), Box<dyn Error>> {
+    warn_of_other_work();
+    let programs = programs(args.programs.clone())?;
+    let found = propagation::run(of, (&programs, args.proxy_core), say)?;
+    let text = if args.json {
+        serde_json::to_string_pretty(&found)? + "\n"
+    } else {
+        found.to_string()
     };
     io::stdout().write_all(text.as_bytes())?;
     Ok(())
