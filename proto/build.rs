@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
     "agix/v1/policy.proto",
     "agix/v1/admin.proto",
     "agix/v1/sync.proto",
@@ -14,6 +14,7 @@ const FILES: [&str; 8] = [
     "agix/v1/ledger.proto",
     "agix/v1/quota.proto",
     "agix/v1/state.proto",
+    "agix/v1/traffic.proto",
     "agix/v1/webhook.proto",
 ];
 

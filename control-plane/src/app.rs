@@ -9,14 +9,17 @@ use std::sync::Arc;
 use agix_core::limits::{
     CONTROL_CONNECTIONS, CONTROL_DRAIN_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME,
     GRPC_HEADER_BYTES, GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
-    WEBHOOK_MESSAGE_BYTES,
+    TRAFFIC_BYTES, WEBHOOK_MESSAGE_BYTES,
 };
+use agix_proto::v1;
 use agix_proto::v1::fleet_server::FleetServer;
 use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
 use agix_proto::v1::policy_admin_server::PolicyAdminServer;
 use agix_proto::v1::policy_sync_server::PolicySyncServer;
 use agix_proto::v1::quota_server::QuotaServer;
 use agix_proto::v1::state_admin_server::StateAdminServer;
+use agix_proto::v1::traffic_reports_server::TrafficReportsServer;
+use agix_proto::v1::traffic_server::TrafficServer;
 use agix_proto::v1::webhook_admin_server::WebhookAdminServer;
 use agix_proto::v1::webhooks_server::WebhooksServer;
 use tokio::net::TcpListener;
@@ -24,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::transport::Server;
+use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tracing::{error, info, warn};
 
@@ -34,13 +38,15 @@ use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::{Fleet, Others};
 use crate::grpc::{
-    Admin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, WebhookAdmin, Webhooks,
+    Admin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TrafficReports, TrafficService,
+    WebhookAdmin, Webhooks,
 };
 use crate::housekeeping;
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
 use crate::store::{AnyStore, OpenError};
+use crate::traffic::Traffic;
 use crate::webhooks::{WebhookDesk, WebhookDriver};
 
 /// A control plane that is up.
@@ -85,10 +91,25 @@ pub enum StartError {
     Reflection(#[source] tonic_reflection::server::Error),
 }
 
+/// The services, by the names that the health service knows them by.
+const SERVICES: [&str; 10] = [
+    v1::policy_admin_server::SERVICE_NAME,
+    v1::policy_sync_server::SERVICE_NAME,
+    v1::fleet_server::SERVICE_NAME,
+    v1::quota_server::SERVICE_NAME,
+    v1::ledger_admin_server::SERVICE_NAME,
+    v1::webhooks_server::SERVICE_NAME,
+    v1::webhook_admin_server::SERVICE_NAME,
+    v1::traffic_reports_server::SERVICE_NAME,
+    v1::traffic_server::SERVICE_NAME,
+    v1::state_admin_server::SERVICE_NAME,
+];
+
 /// The parts that make up the services.
 struct Parts {
     repository: Repository<AnyStore>,
     fleet: Arc<Others<AnyStore>>,
+    traffic: Arc<Traffic>,
     desk: LedgerDesk,
     webhooks: WebhookDesk<AnyStore>,
     store: AnyStore,
@@ -135,6 +156,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let parts = Parts {
         repository: repository.clone(),
         fleet: tell_others(&store, clock, (&tasks, &shutdown)),
+        traffic: Arc::new(Traffic::new(clock)),
         desk,
         webhooks,
         store: store.clone(),
@@ -263,6 +285,7 @@ impl Parts {
         let Self {
             repository,
             fleet,
+            traffic,
             desk,
             webhooks,
             store,
@@ -276,26 +299,7 @@ impl Parts {
             .build_v1()
             .map_err(StartError::Reflection)?;
         let (health, health_service) = tonic_health::server::health_reporter();
-        health
-            .set_serving::<PolicyAdminServer<Admin<AnyStore>>>()
-            .await;
-        health
-            .set_serving::<PolicySyncServer<Sync<AnyStore>>>()
-            .await;
-        health
-            .set_serving::<FleetServer<FleetService<AnyStore>>>()
-            .await;
-        health.set_serving::<QuotaServer<Quota>>().await;
-        health
-            .set_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
-            .await;
-        health
-            .set_serving::<WebhooksServer<Webhooks<AnyStore>>>()
-            .await;
-        health
-            .set_serving::<WebhookAdminServer<WebhookAdmin<AnyStore>>>()
-            .await;
-        health.set_serving::<StateAdminServer<StateAdmin>>().await;
+        say(&health, &SERVICES, ServingStatus::Serving).await;
         let state = StateAdmin::new(store.clone(), tasks.clone(), shutdown.clone());
         let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
@@ -324,7 +328,12 @@ impl Parts {
                 LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
             )
             .add_service(WebhooksServer::new(work).max_decoding_message_size(WEBHOOK_MESSAGE_BYTES))
-            .add_service(WebhookAdminServer::new(WebhookAdmin::new(webhooks)));
+            .add_service(WebhookAdminServer::new(WebhookAdmin::new(webhooks)))
+            .add_service(
+                TrafficReportsServer::new(TrafficReports::new(Arc::clone(&traffic)))
+                    .max_decoding_message_size(TRAFFIC_BYTES),
+            )
+            .add_service(TrafficServer::new(TrafficService::new(traffic)));
         Ok((health, routes.routes()))
     }
 }
@@ -361,31 +370,15 @@ async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToke
 /// Says that nothing is served any more, once `shutdown` is cancelled.
 async fn not_serving(health: HealthReporter, shutdown: CancellationToken) {
     shutdown.cancelled().await;
-    health
-        .set_service_status("", tonic_health::ServingStatus::NotServing)
-        .await;
-    health
-        .set_not_serving::<PolicyAdminServer<Admin<AnyStore>>>()
-        .await;
-    health
-        .set_not_serving::<PolicySyncServer<Sync<AnyStore>>>()
-        .await;
-    health
-        .set_not_serving::<FleetServer<FleetService<AnyStore>>>()
-        .await;
-    health.set_not_serving::<QuotaServer<Quota>>().await;
-    health
-        .set_not_serving::<StateAdminServer<StateAdmin>>()
-        .await;
-    health
-        .set_not_serving::<LedgerAdminServer<LedgerAdmin<AnyStore>>>()
-        .await;
-    health
-        .set_not_serving::<WebhooksServer<Webhooks<AnyStore>>>()
-        .await;
-    health
-        .set_not_serving::<WebhookAdminServer<WebhookAdmin<AnyStore>>>()
-        .await;
+    say(&health, &[""], ServingStatus::NotServing).await;
+    say(&health, &SERVICES, ServingStatus::NotServing).await;
+}
+
+/// Says through the health service how these stand.
+async fn say(health: &HealthReporter, services: &[&str], status: ServingStatus) {
+    for service in services {
+        health.set_service_status(*service, status).await;
+    }
 }
 
 impl Running {

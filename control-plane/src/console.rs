@@ -10,6 +10,7 @@
 //! - Connections, heads, forms, times and sign-ins are bounded.
 
 mod api;
+mod chart;
 mod error;
 mod form;
 mod guard;

@@ -36,6 +36,7 @@ mod grpc;
 mod housekeeping;
 mod incoming;
 mod owned;
+mod traffic;
 mod webhooks;
 mod zones;
 

@@ -230,6 +230,30 @@ pub const CONSOLE_TOKEN_BYTES: usize = 512;
 pub const CONSOLE_ROWS: u32 = 200;
 /// Bytes of a document or payload that a page shows.
 pub const CONSOLE_TEXT_BYTES: usize = 256 * 1024;
+/// Pause between two reports of a proxy on its traffic.
+pub const TRAFFIC_INTERVAL: Duration = Duration::from_secs(1);
+/// Time of one report.
+pub const TRAFFIC_TIME: Duration = Duration::from_secs(5);
+/// Requests a second that a proxy tells of one by one.
+pub const TRAFFIC_SAMPLE: u32 = 50;
+/// Summaries of requests that wait for the next report.
+pub const TRAFFIC_WAITING: usize = 256;
+/// Control planes that one proxy reports to.
+pub const TRAFFIC_CONTROL_PLANES: usize = 8;
+/// Targets of one request that a report names.
+pub const TRAFFIC_STEPS: usize = 16;
+/// Largest report, in bytes.
+pub const TRAFFIC_BYTES: usize = 512 * 1024;
+/// Longest text of a report, in bytes.
+pub const TRAFFIC_TEXT_BYTES: usize = 512;
+/// Length of a span of traffic that a control plane counts.
+pub const TRAFFIC_SPAN: Duration = Duration::from_secs(10);
+/// Spans a control plane keeps: an hour.
+pub const TRAFFIC_SPANS: usize = 360;
+/// Finished requests a control plane keeps.
+pub const TRAFFIC_REQUESTS: usize = 2_000;
+/// Silence after which a proxy does not count as reporting.
+pub const TRAFFIC_SILENCE: Duration = Duration::from_secs(10);
 /// Streams of one gRPC connection.
 pub const GRPC_STREAMS: u32 = 128;
 /// Largest head of a gRPC request, in bytes.

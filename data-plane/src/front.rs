@@ -35,6 +35,7 @@ use crate::front::refusal::{Refusal, Voice};
 use crate::front::reply::{Content, Ids, Open, ReplyBody};
 use crate::head;
 use crate::listener::guard::Busy;
+use crate::traffic;
 use crate::trail::{self, Origin, Parent, Trail};
 use crate::webhook;
 use crate::worker::Worker;
@@ -124,6 +125,9 @@ pub(crate) async fn serve(
                 trail.refused(refusal.reason);
             }
             worker.shared.metrics.refused(refusal.reason);
+            if !refusal.was_tried {
+                traffic::one(&worker.shared.traffic.counts.refused);
+            }
             tracing::debug!(
                 request = ids.request(),
                 status = refusal.status().as_u16(),

@@ -27,6 +27,7 @@ mod relay;
 mod running;
 mod shared;
 mod snapshot;
+mod traffic;
 mod trail;
 mod upstream;
 mod webhook;

@@ -21,6 +21,7 @@ use crate::plan::{Plan, Target};
 use crate::quota::{Charge, Pass, Reservation};
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
+use crate::traffic;
 use crate::trail::Trail;
 
 /// A request on its way.
@@ -314,6 +315,7 @@ impl Record {
             Ending::Failed => (&metrics.failed, &agent.failed),
             Ending::CallerLeft => (&metrics.left, &agent.left),
         };
+        self.count_traffic();
         of_model.inc();
         of_agent.inc();
         let now = shared.clock.mono();
@@ -344,6 +346,29 @@ impl Record {
                 let reason = self.last_fault.unwrap_or("passed_over");
                 shared.metrics.failed_over(metrics, reason);
             }
+        }
+    }
+}
+
+impl Record {
+    /// Counts it among what the control plane is told.
+    fn count_traffic(&self) {
+        let counts = &self.shared.traffic.counts;
+        let attempts = u64::from(self.attempts);
+        let answered = self.answered.is_some() && self.ending != Ending::Failed;
+        counts.attempts(attempts, attempts.saturating_sub(u64::from(answered)));
+        match self.ending {
+            Ending::Answered => traffic::one(&counts.answered),
+            Ending::CallerLeft => traffic::one(&counts.caller_left),
+            // One that no provider was called for counts as refused, where it is refused.
+            Ending::Failed if attempts > 0 => traffic::one(&counts.failed),
+            Ending::Failed => {}
+        }
+        if self.ending == Ending::Answered && self.answered.is_some_and(|(place, _)| place > 0) {
+            traffic::one(&counts.failovers);
+        }
+        for (_, bill) in self.failed.iter().chain(&self.answered) {
+            counts.billed(&bill.usage, amount(bill.cost));
         }
     }
 }

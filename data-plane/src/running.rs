@@ -25,6 +25,7 @@ use crate::policy_sync::{self, Load, SyncConfig, SyncStatus};
 use crate::quota;
 use crate::shared::Shared;
 use crate::snapshot::Compiled;
+use crate::traffic;
 use crate::trail::Tracer;
 use crate::upstream;
 use crate::webhook;
@@ -124,14 +125,14 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         incarnation: proxy.incarnation,
     };
     let quota = Arc::clone(&shared.quota);
-    tasks.spawn(quota::run(driver, quota, news, ended.clone()));
-    let work = webhook::WorkerConfig {
-        endpoints: proxy.endpoints.clone(),
-        identity: Identity {
-            proxy: proxy.proxy_id.clone(),
-            incarnation: proxy.incarnation,
-        },
-    };
+    tasks.spawn(quota::run(driver, quota, news.gates, ended.clone()));
+    tasks.spawn(traffic::report(
+        traffic::Reporter::of(&proxy),
+        Arc::clone(&shared),
+        news.requests,
+        stop.clone(),
+    ));
+    let work = worker_of(&proxy);
     let work = webhook::work(work, Arc::clone(&shared), drain.clone(), stop.clone());
     let webhooks = tasks.spawn(work);
     keep_policy_current(proxy, &shared, &tasks, &stop);
@@ -211,6 +212,16 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, St
 fn worker_count(config: &Config) -> NonZeroUsize {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     config.workers.unwrap_or_else(cores)
+}
+
+fn worker_of(proxy: &SyncConfig) -> webhook::WorkerConfig {
+    webhook::WorkerConfig {
+        endpoints: proxy.endpoints.clone(),
+        identity: Identity {
+            proxy: proxy.proxy_id.clone(),
+            incarnation: proxy.incarnation,
+        },
+    }
 }
 
 fn keep_policy_current(

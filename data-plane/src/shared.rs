@@ -8,6 +8,7 @@ use agix_core::failover::RetryBudget;
 use agix_core::limits::REQUEST_BYTES_TOTAL;
 use agix_core::price::Catalogue;
 use agix_core::usage::UsageRecord;
+use agix_proto::v1::RequestSummary;
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
 
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::quota::{Gate, Journal, Quota};
 use crate::snapshot::Compiled;
+use crate::traffic::Traffic;
 use crate::trail::Tracer;
 use crate::webhook;
 
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
+    pub(crate) traffic: Traffic,
     pub(crate) quota: Arc<Quota>,
     pub(crate) sink: Arc<dyn UsageSink>,
     pub(crate) draining: AtomicBool,
@@ -56,22 +59,33 @@ pub(crate) struct Shared {
     pub(crate) auditor: OnceLock<Auditor>,
 }
 
+/// What drivers hear from those who serve requests.
+#[derive(Debug)]
+pub(crate) struct News {
+    /// Agents that need something of the ledger.
+    pub(crate) gates: mpsc::Receiver<Arc<Gate>>,
+    /// Requests that are to be told of.
+    pub(crate) requests: mpsc::Receiver<RequestSummary>,
+}
+
 impl Shared {
-    /// A proxy without a policy, and where the driver of its quotas hears of news.
+    /// A proxy without a policy, and what its drivers hear from it.
     pub(crate) fn new(
         catalogue: Catalogue,
         sink: Arc<dyn UsageSink>,
         journal: Option<Journal>,
         webhooks: Option<webhook::Queue>,
-    ) -> (Self, mpsc::Receiver<Arc<Gate>>) {
+    ) -> (Self, News) {
         let clock = Clock::start();
         let metrics = Metrics::new();
-        let (quota, news) = Quota::new(clock, metrics.quota.clone(), journal);
+        let (quota, gates) = Quota::new(clock, metrics.quota.clone(), journal);
+        let (traffic, requests) = Traffic::new();
         let shared = Self {
             compiled: ArcSwap::from_pointee(Compiled::empty()),
             catalogue,
             clock,
             metrics,
+            traffic,
             quota: Arc::new(quota),
             sink,
             draining: AtomicBool::new(false),
@@ -82,7 +96,7 @@ impl Shared {
             tracer: OnceLock::new(),
             auditor: OnceLock::new(),
         };
-        (shared, news)
+        (shared, News { gates, requests })
     }
 }
 

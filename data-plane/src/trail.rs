@@ -42,6 +42,7 @@ pub(crate) struct Trail {
     shared: Arc<Shared>,
     is_traced: bool,
     is_audited: bool,
+    is_reported: bool,
     head: Head,
     facts: Mutex<Facts>,
 }
@@ -161,6 +162,23 @@ impl Call {
 }
 
 impl Told {
+    /// Whether the proxy refused it itself, before any provider was called.
+    pub(crate) fn is_refused(&self) -> bool {
+        let call = self.facts.call.as_ref();
+        self.facts.refused.is_some() && call.is_none_or(|call| call.tries.is_empty())
+    }
+
+    /// How it ended, in a word.
+    pub(crate) fn outcome(&self) -> &'static str {
+        match self.facts.call.as_ref().map(|call| call.ending) {
+            _ if self.is_refused() => "refused",
+            Some(Ending::Answered) => "answered",
+            Some(Ending::Failed) => "failed",
+            None if self.facts.status.is_some() => "answered",
+            Some(Ending::CallerLeft) | None => "caller_left",
+        }
+    }
+
     /// About how much memory it holds.
     pub(crate) fn size(&self) -> usize {
         let content = self.facts.content.as_ref().map_or(0, Content::size);
@@ -180,7 +198,8 @@ impl Trail {
         let audit = compiled.policy.audit;
         let is_traced = is_traced(shared, &compiled.policy, trace_id, parent);
         let is_audited = audit.enabled && shared.auditor.get().is_some();
-        if !is_traced && !is_audited {
+        let is_reported = shared.traffic.takes();
+        if !is_traced && !is_audited && !is_reported {
             return None;
         }
         let facts = Facts {
@@ -190,6 +209,7 @@ impl Trail {
         Some(Arc::new(Self {
             is_traced,
             is_audited,
+            is_reported,
             head: Head {
                 trace: Trace {
                     id: trace_id,
@@ -363,6 +383,9 @@ impl Drop for Trail {
             for span in spans::of(&told) {
                 tracer.take(span);
             }
+        }
+        if self.is_reported {
+            self.shared.traffic.take(&told);
         }
         if self.is_audited
             && let Some(auditor) = self.shared.auditor.get()

@@ -44,6 +44,8 @@ pub struct ControlPlane {
     pub address: SocketAddr,
     /// Where its probes and metrics are.
     pub admin: SocketAddr,
+    /// Where its web console listens.
+    pub console: SocketAddr,
     /// The process.
     pub program: Program,
 }
@@ -209,10 +211,11 @@ impl ControlPlane {
     pub async fn start(directory: &Path, address: SocketAddr) -> Self {
         let store = format!("embedded:{}", directory.join("store").display());
         let listen = address.to_string();
-        let admin = ["--admin", "127.0.0.1:0"];
-        let arguments = ["--listen", &listen, "--store", &store]
-            .into_iter()
-            .chain(admin);
+        let console = steady_address();
+        let http = console.to_string();
+        let listening = ["--listen", &listen, "--http", &http];
+        let arguments = ["--admin", "127.0.0.1:0", "--store", &store];
+        let arguments = listening.into_iter().chain(arguments);
         let mut program = Program::start("agix-control-plane", directory, arguments, &[]);
         let [address, admin] = program.addresses().await[..] else {
             panic!("it listens on two addresses: {:?}", program.lines());
@@ -220,6 +223,7 @@ impl ControlPlane {
         Self {
             address,
             admin,
+            console,
             program,
         }
     }

@@ -13,7 +13,7 @@ pub(super) enum Needs {
 }
 
 /// Every method, by service.
-const TABLE: [(&str, &[(&str, Needs)]); 11] = [
+const TABLE: [(&str, &[(&str, Needs)]); 13] = [
     (
         "agix.v1.PolicyAdmin",
         &[
@@ -58,6 +58,14 @@ const TABLE: [(&str, &[(&str, Needs)]); 11] = [
             ("Restore", Needs::Role(Admin)),
         ],
     ),
+    (
+        "agix.v1.Traffic",
+        &[
+            ("GetTraffic", Needs::Role(Viewer)),
+            ("ListRequests", Needs::Role(Viewer)),
+        ],
+    ),
+    ("agix.v1.TrafficReports", &[("Report", Needs::Role(Proxy))]),
     ("agix.v1.PolicySync", &[("Watch", Needs::Role(Proxy))]),
     ("agix.v1.Quota", &[("Session", Needs::Role(Proxy))]),
     (

@@ -4,6 +4,7 @@ mod agents;
 mod fleet;
 mod overview;
 mod policy;
+mod requests;
 mod rollback;
 mod sign_in;
 mod webhooks;
@@ -38,6 +39,7 @@ pub(super) fn router() -> Router<Arc<Console>> {
             "/webhooks/{id}/replay",
             get(webhooks::ask_replay).post(webhooks::replay),
         )
+        .route("/requests", get(requests::list))
         .route("/fleet", get(fleet::show))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))
         .route("/sign-out", axum::routing::post(sign_in::sign_out))

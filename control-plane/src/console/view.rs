@@ -12,7 +12,7 @@ use super::Console;
 use super::error::PageError;
 use super::guard::Visitor;
 
-const TEMPLATES: [(&str, &str); 14] = [
+const TEMPLATES: [(&str, &str); 15] = [
     ("layout.html", include_str!("template/layout.html")),
     ("parts.html", include_str!("template/parts.html")),
     ("overview.html", include_str!("template/overview.html")),
@@ -26,6 +26,7 @@ const TEMPLATES: [(&str, &str); 14] = [
     ("webhook.html", include_str!("template/webhook.html")),
     ("replay.html", include_str!("template/replay.html")),
     ("fleet.html", include_str!("template/fleet.html")),
+    ("requests.html", include_str!("template/requests.html")),
     ("sign_in.html", include_str!("template/sign_in.html")),
 ];
 
@@ -234,6 +235,12 @@ pub(super) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `16:40:02`, in UTC.
+pub(super) fn clock_time(unix_ms: i64) -> String {
+    let at = Timestamp::from_millisecond(unix_ms).unwrap_or_default();
+    at.strftime("%H:%M:%S").to_string()
 }
 
 /// The beginning of a text, of at most so many bytes.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::record::{Bill, Ending};
+use crate::record::Bill;
 use crate::trail::{Call, Origin, Told};
 
 #[derive(Serialize)]
@@ -99,8 +99,6 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
         Origin::Webhook { name } => (None, None, Some(name.as_str())),
     };
     let target = call.and_then(|call| call.plan.targets.get(call.answered?));
-    let was_tried = call.is_some_and(|call| !call.tries.is_empty());
-    let is_refused = facts.refused.is_some() && !was_tried;
     let bill = call.and_then(|call| call.bill);
     let cost = match bill.map(|bill| bill.cost) {
         Some(Cost::Known(amount, _)) => Some(amount),
@@ -118,14 +116,12 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
         model_answered: target.map(|target| target.model.as_str()),
         provider: target.map(|target| target.provider.name.as_str()),
         stream: call.is_some_and(|call| call.stream),
-        decision: if is_refused { "refused" } else { "allowed" },
-        outcome: match call.map(|call| call.ending) {
-            _ if is_refused => "refused",
-            Some(Ending::Answered) => "answered",
-            Some(Ending::Failed) => "failed",
-            None if facts.status.is_some() => "answered",
-            Some(Ending::CallerLeft) | None => "caller_left",
+        decision: if told.is_refused() {
+            "refused"
+        } else {
+            "allowed"
         },
+        outcome: told.outcome(),
         reason: facts.refused,
         status: facts.status,
         attempts: call.map(attempts).unwrap_or_default(),

@@ -38,6 +38,8 @@ pub(crate) struct Refusal {
     more: Option<Box<More>>,
     /// The word for the counter of refusals.
     pub(crate) reason: &'static str,
+    /// Whether a provider was called before.
+    pub(crate) was_tried: bool,
 }
 
 /// What only some errors say.
@@ -64,6 +66,7 @@ impl Refusal {
             close: false,
             more: None,
             reason,
+            was_tried: false,
         }
     }
 
@@ -347,8 +350,10 @@ impl Refusal {
             attempts,
             not_allowed,
         } = failed;
+        let was_tried = attempts.iter().any(AttemptReport::was_made);
         if let Some(no) = not_allowed.as_ref().filter(|_| stop != Stop::CallerFault) {
             let mut refusal = Self::not_allowed(agent, no, limits, at);
+            refusal.was_tried = was_tried;
             if attempts.len() > 1 {
                 refusal.more.get_or_insert_default().attempts = attempts;
             }
@@ -360,6 +365,7 @@ impl Refusal {
             Some(fault) if stop == Stop::CallerFault => Self::callers_fault(fault),
             Some(fault) => Self::upstream_failed(stop, fault, &attempts),
         };
+        refusal.was_tried = was_tried;
         let original = last
             .filter(|_| stop == Stop::CallerFault)
             .and_then(|fault| fault.original);

@@ -9,6 +9,7 @@
 )]
 
 mod access_tokens;
+mod console;
 mod cost_exact;
 mod failover_amount;
 mod failover_breaker;

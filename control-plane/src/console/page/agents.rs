@@ -35,7 +35,8 @@ struct Agents {
 #[derive(Debug, Serialize)]
 pub(super) struct Agent {
     name: String,
-    recent: String,
+    /// Requests of about the last minute; absent where nothing counts them.
+    recent: Option<String>,
     bars: Vec<Bar>,
 }
 
@@ -199,6 +200,8 @@ impl Console {
 
 impl Agent {
     pub(super) fn new(standing: &AgentStanding) -> Self {
+        let counted =
+            standing.requests_per_minute.is_some() || standing.requests_per_hour.is_some();
         let windows = [
             ("Requests a minute", standing.requests_per_minute),
             ("Requests an hour", standing.requests_per_hour),
@@ -214,7 +217,7 @@ impl Agent {
             .filter_map(|(label, budget)| Some(budget_bar(label, budget.as_ref()?)));
         Self {
             name: standing.agent.clone(),
-            recent: count(standing.recent_requests),
+            recent: counted.then(|| count(standing.recent_requests)),
             bars: windows.chain(budgets).collect(),
         }
     }
