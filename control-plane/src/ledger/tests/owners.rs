@@ -1,12 +1,13 @@
 //! Several control planes over one store.
 
 use agix_core::ledger::{Batch, ClockMark, Entry, LedgerTime};
+use agix_tests::etcd::Member;
 use tempfile::TempDir;
 
 use super::*;
 use crate::ledger::commit::LogWriter;
 use crate::owned::{Lost, Owned};
-use crate::store::{Acquired, Embedded, Fence};
+use crate::store::{Acquired, Embedded, Etcd, Fence};
 
 fn batch(number: u64, entries: Vec<Entry>) -> Batch {
     Batch {
@@ -38,7 +39,17 @@ async fn owner<S: Store>(store: &S, name: &str) -> (Fence<S>, LogWriter<S>) {
 
 #[tokio::test]
 async fn a_stale_owner_changes_nothing() {
-    let store = Memory::default();
+    stale_owner_changes_nothing(Memory::default()).await;
+}
+
+#[tokio::test]
+async fn a_stale_owner_changes_nothing_in_etcd() {
+    let member = Member::alone(&[]).await;
+    let address = member.url().parse().unwrap();
+    stale_owner_changes_nothing(Etcd::open(&address).await.unwrap()).await;
+}
+
+async fn stale_owner_changes_nothing<S: Store>(store: S) {
     let (_stale_fence, stale) = owner(&store, "stale").await;
     stale.append(&batch(1, Vec::new())).await.unwrap();
     expire(&store).await;
