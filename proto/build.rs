@@ -6,7 +6,8 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
+    "agix/v1/audit.proto",
     "agix/v1/policy.proto",
     "agix/v1/admin.proto",
     "agix/v1/sync.proto",

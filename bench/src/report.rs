@@ -102,10 +102,12 @@ fn names_columns() -> [Column<'static>; 4] {
     ]
 }
 
-/// The rounds of agix without limits, for those of the governed one to be compared with.
+/// The rounds of plain agix, for those of the governed and the watched one to be compared with.
 fn ungoverned(all: &[Measured]) -> Option<&Measured> {
     let find = |kind| all.iter().find(move |measured| measured.target == kind);
-    find(Kind::AgixGoverned).and(find(Kind::Agix))
+    find(Kind::AgixGoverned)
+        .or(find(Kind::AgixWatched))
+        .and(find(Kind::Agix))
 }
 
 fn latency_columns(all: &[Measured], rounds: fn(&Measured) -> &[Percentiles]) -> Vec<Column<'_>> {
@@ -139,7 +141,7 @@ fn latency_columns(all: &[Measured], rounds: fn(&Measured) -> &[Percentiles]) ->
     if let Some(plain) = ungoverned(all) {
         let governed = move |of: fn(&Percentiles) -> f64| {
             move |measured: &Measured| {
-                let is_governed = measured.target == Kind::AgixGoverned;
+                let is_governed = measured.target.has_more_on();
                 more(is_governed.then_some(plain), measured, of)
             }
         };
@@ -202,7 +204,7 @@ fn load_columns<'a>(
     if let Some(plain) = ungoverned(all) {
         let governed = move |of: fn(&Load) -> Option<f64>| {
             move |measured: &Measured| {
-                let is_governed = measured.target == Kind::AgixGoverned;
+                let is_governed = measured.target.has_more_on();
                 times(is_governed.then_some(plain), measured, of, 3)
             }
         };

@@ -27,6 +27,9 @@ pub(crate) enum Kind {
     /// The same, for an agent with limits and a budget.
     #[serde(rename = "agix-governed")]
     AgixGoverned,
+    /// The same as `agix`, with an audit record of every request and a trace of each hundredth.
+    #[serde(rename = "agix-watched")]
+    AgixWatched,
 }
 
 /// A target that answers.
@@ -67,12 +70,18 @@ impl Kind {
             Self::Nginx => "nginx",
             Self::Agix => "agix",
             Self::AgixGoverned => "agix-governed",
+            Self::AgixWatched => "agix-watched",
         }
+    }
+
+    /// Whether it is agix with more in force than plain agix has.
+    pub(crate) fn has_more_on(self) -> bool {
+        matches!(self, Self::AgixGoverned | Self::AgixWatched)
     }
 
     /// Whether it is measured unless others are asked for.
     pub(crate) fn is_usual(self) -> bool {
-        self != Self::AgixGoverned
+        !self.has_more_on()
     }
 
     /// Whether the machine has the program.
@@ -91,7 +100,7 @@ impl Kind {
                 _beside: Vec::new(),
             }),
             Self::Nginx => nginx::start(place),
-            Self::Agix | Self::AgixGoverned => agix::start(self, place),
+            Self::Agix | Self::AgixGoverned | Self::AgixWatched => agix::start(self, place),
         }
     }
 }

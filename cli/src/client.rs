@@ -12,6 +12,7 @@ use agix_core::limits::{
 };
 use agix_proto::bearer::{Bearer, Channel, Cleartext};
 use agix_proto::convert::InvalidMessage;
+use agix_proto::v1::audit_admin_client::AuditAdminClient;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
@@ -244,6 +245,11 @@ impl Client {
     /// The service for policies.
     pub(crate) fn policy(&self) -> PolicyAdminClient<Channel> {
         PolicyAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The service for administrative acts.
+    pub(crate) fn audit(&self) -> AuditAdminClient<Channel> {
+        AuditAdminClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
     /// The service for the control plane and its proxies.

@@ -2,6 +2,7 @@
 //! says how it ended.
 
 pub(crate) mod apply;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod budgets;
 pub(crate) mod completion;
@@ -61,6 +62,7 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Top(args) => block_on(top::run(&args, &global, output)),
         Command::Usage(args) => block_on(usage::run(&args, &global, output)),
         Command::Webhook(args) => block_on(webhook::run(&args, &global, output)),
+        Command::Audit(args) => block_on(audit::run(&args, &global, output)),
         Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
         Command::Backup(args) => block_on(backup::backup(args, &global, output)),
         Command::Restore(args) => block_on(backup::restore(args, &global, output)),

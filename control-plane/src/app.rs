@@ -12,6 +12,7 @@ use agix_core::limits::{
     TRAFFIC_BYTES, WEBHOOK_MESSAGE_BYTES,
 };
 use agix_proto::v1;
+use agix_proto::v1::audit_admin_server::AuditAdminServer;
 use agix_proto::v1::fleet_server::FleetServer;
 use agix_proto::v1::ledger_admin_server::LedgerAdminServer;
 use agix_proto::v1::policy_admin_server::PolicyAdminServer;
@@ -38,8 +39,8 @@ use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::{Fleet, Others};
 use crate::grpc::{
-    Admin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TrafficReports, TrafficService,
-    WebhookAdmin, Webhooks,
+    Admin, AuditAdmin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TrafficReports,
+    TrafficService, WebhookAdmin, Webhooks,
 };
 use crate::housekeeping;
 use crate::incoming::connections;
@@ -92,7 +93,7 @@ pub enum StartError {
 }
 
 /// The services, by the names that the health service knows them by.
-const SERVICES: [&str; 10] = [
+const SERVICES: [&str; 11] = [
     v1::policy_admin_server::SERVICE_NAME,
     v1::policy_sync_server::SERVICE_NAME,
     v1::fleet_server::SERVICE_NAME,
@@ -103,6 +104,7 @@ const SERVICES: [&str; 10] = [
     v1::traffic_reports_server::SERVICE_NAME,
     v1::traffic_server::SERVICE_NAME,
     v1::state_admin_server::SERVICE_NAME,
+    v1::audit_admin_server::SERVICE_NAME,
 ];
 
 /// The parts that make up the services.
@@ -303,7 +305,7 @@ impl Parts {
         let state = StateAdmin::new(store.clone(), tasks.clone(), shutdown.clone());
         let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
-        let ledger_admin = LedgerAdmin::new(desk, store);
+        let ledger_admin = LedgerAdmin::new(desk, store.clone(), clock);
         let admin = Admin::new(repository.clone(), clock, shutdown.clone());
         let sync = Sync::new(
             repository.clone(),
@@ -328,7 +330,10 @@ impl Parts {
                 LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),
             )
             .add_service(WebhooksServer::new(work).max_decoding_message_size(WEBHOOK_MESSAGE_BYTES))
-            .add_service(WebhookAdminServer::new(WebhookAdmin::new(webhooks)))
+            .add_service(AuditAdminServer::new(AuditAdmin::new(store.clone())))
+            .add_service(WebhookAdminServer::new(WebhookAdmin::new(
+                webhooks, store, clock,
+            )))
             .add_service(
                 TrafficReportsServer::new(TrafficReports::new(Arc::clone(&traffic)))
                     .max_decoding_message_size(TRAFFIC_BYTES),

@@ -4,6 +4,7 @@
 //! carried out; its text is shown to people as it is.
 
 mod admin;
+mod audit_admin;
 mod change;
 mod conversation;
 mod fleet;
@@ -20,6 +21,7 @@ mod webhook_admin;
 mod webhooks;
 
 pub(crate) use admin::Admin;
+pub(crate) use audit_admin::AuditAdmin;
 pub(crate) use fleet::FleetService;
 pub(crate) use ledger_admin::LedgerAdmin;
 pub(crate) use quota::Quota;

@@ -20,6 +20,7 @@
 //! - Nothing here prints, logs or returns a secret of a policy.
 
 pub mod access;
+pub mod acts;
 pub mod admin;
 mod app;
 pub mod clock;

@@ -33,6 +33,7 @@
     )
 )]
 
+pub mod audit;
 pub mod backoff;
 pub mod budget;
 pub mod causes;

@@ -276,6 +276,13 @@ pub const FAREWELL_TIME: Duration = Duration::from_secs(1);
 /// up the numbers.
 pub const REVISION_LEAP: u64 = 1_000_000;
 
+/// Longest message of an administrative act, in bytes: its author's, and what was asked before it.
+pub const ACT_MESSAGE_BYTES: usize = MESSAGE_BYTES + 64;
+/// Records of administrative acts that are kept.
+pub const ACTS: u64 = 10_000;
+/// Records of administrative acts that one answer lists.
+pub const ACTS_PAGE: usize = 1_000;
+
 // The ledger's log.
 
 /// Time after which a control plane that is not heard of loses the ledger to another.

@@ -9,6 +9,7 @@
 //! - Times are whole milliseconds, but those of rights, which are nanoseconds.
 //! - No bytes make a decoder panic.
 
+mod acts;
 mod agent;
 mod document;
 mod error;

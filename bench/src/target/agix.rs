@@ -29,12 +29,18 @@ pub(super) fn start(kind: Kind, place: &Place<'_>) -> Result<Target, ProcessErro
             text.push_str(include_str!("governed.yaml"));
             GOVERNED
         }
+        Kind::AgixWatched => {
+            text.push_str(include_str!("watched.yaml"));
+            AGENT
+        }
         Kind::Direct | Kind::Nginx | Kind::Agix => AGENT,
     };
     fs::write(&policy, text).map_err(failed)?;
     let file = policy.display().to_string();
     let arguments = ["--endpoint", &endpoint, "apply", "--file", &file];
     run_when_ready(&place.programs.join("agixctl"), &arguments)?;
+    let audit = place.dir.join(kind.name()).with_extension("jsonl");
+    let audit = audit.display().to_string();
     let process = Process::start(
         "agix-proxy",
         place.core,
@@ -46,6 +52,8 @@ pub(super) fn start(kind: Kind, place: &Place<'_>) -> Result<Target, ProcessErro
             &admin.to_string(),
             "--control-plane",
             &endpoint,
+            "--audit-file",
+            &audit,
         ],
         &place.log(kind.name()),
     )?;

@@ -13,7 +13,7 @@ pub(super) enum Needs {
 }
 
 /// Every method, by service.
-const TABLE: [(&str, &[(&str, Needs)]); 13] = [
+const TABLE: [(&str, &[(&str, Needs)]); 14] = [
     (
         "agix.v1.PolicyAdmin",
         &[
@@ -49,6 +49,13 @@ const TABLE: [(&str, &[(&str, Needs)]); 13] = [
             ("GetExecution", Needs::Role(Viewer)),
             ("Replay", Needs::Role(Operator)),
             ("GetQueue", Needs::Role(Viewer)),
+        ],
+    ),
+    (
+        "agix.v1.AuditAdmin",
+        &[
+            ("ListActs", Needs::Role(Viewer)),
+            ("VerifyActs", Needs::Role(Viewer)),
         ],
     ),
     (

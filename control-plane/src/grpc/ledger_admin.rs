@@ -10,8 +10,10 @@ mod verified;
 
 use std::pin::Pin;
 
-use agix_core::id::AgentName;
+use agix_core::audit::{Act, Kind};
+use agix_core::id::{AgentName, Revision};
 use agix_core::ledger::AgentState;
+use agix_core::units::NanoUsd;
 use agix_proto::v1;
 use futures_util::Stream;
 use tokio::sync::Semaphore;
@@ -20,6 +22,8 @@ use tonic::{Request, Response, Status};
 use super::signature::signature;
 use super::status;
 use crate::access;
+use crate::acts;
+use crate::clock::Clock;
 use crate::ledger::{Adjusted, Adjustment, LedgerDesk, SHARD, verify};
 use crate::store::Store;
 
@@ -28,15 +32,17 @@ use crate::store::Store;
 pub(crate) struct LedgerAdmin<S> {
     desk: LedgerDesk,
     store: S,
+    clock: Clock,
     /// One verification at a time.
     verifying: Semaphore,
 }
 
 impl<S: Store> LedgerAdmin<S> {
-    pub(crate) fn new(desk: LedgerDesk, store: S) -> Self {
+    pub(crate) fn new(desk: LedgerDesk, store: S, clock: Clock) -> Self {
         Self {
             desk,
             store,
+            clock,
             verifying: Semaphore::new(1),
         }
     }
@@ -102,6 +108,26 @@ impl<S: Store> v1::ledger_admin_server::LedgerAdmin for LedgerAdmin<S> {
             return Err(Status::invalid_argument(
                 "a correction has an id and an amount, neither of them zero",
             ));
+        }
+        // Whoever does not own the ledger writes nothing down either.
+        let state = self.state(agent.clone()).await?;
+        if state.is_some_and(|state| state.day.is_some() || state.month.is_some()) {
+            let sign = if nano_usd < 0 { "-" } else { "+" };
+            let act = Act {
+                id,
+                time: self.clock.wall(),
+                author: author.clone(),
+                kind: Kind::AdjustBudget,
+                subject: name,
+                old: Revision::NONE,
+                new: Revision::NONE,
+                message: format!(
+                    "{sign}{} USD: {message}",
+                    NanoUsd::from_nanos(nano_usd.unsigned_abs())
+                ),
+            };
+            let recorded = acts::record_first(&self.store, act).await;
+            recorded.map_err(|error| status::of_acts(&error))?;
         }
         let adjustment = Adjustment {
             id,

@@ -4,7 +4,7 @@ use agix_core::limits::{AUTHOR_BYTES, MESSAGE_BYTES};
 use tonic::Status;
 
 /// The author of a change whose caller did not say who it is.
-const UNKNOWN: &str = "unknown";
+pub(super) const UNKNOWN: &str = "unknown";
 
 /// Checks author and message. Both are printed to terminals: no control characters but the line ends
 /// of a message.

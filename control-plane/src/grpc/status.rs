@@ -6,6 +6,7 @@ use agix_core::sync::CloseReason;
 use tonic::{Code, Status};
 use tracing::error;
 
+use crate::acts::ActsError;
 use crate::backup::{BackupError, RestoreError};
 use crate::ledger::VerifyError;
 use crate::owned::{NotServed, StreamEnd};
@@ -35,15 +36,31 @@ pub(super) fn of_apply(error: &ApplyError) -> Status {
     if let ApplyError::Load(error) = error {
         return of_load(error);
     }
+    if let ApplyError::Acts(error) = error {
+        return of_acts(error);
+    }
     let code = match error {
         ApplyError::TooLarge { .. } => Code::InvalidArgument,
         ApplyError::Load(error) => load_code(error),
+        ApplyError::Acts(error) => acts_code(error),
         ApplyError::Store(_) => Code::Unavailable,
         ApplyError::OutcomeUnknown(_) => Code::Unknown,
         ApplyError::Contended => Code::Aborted,
         ApplyError::Restoring => Code::FailedPrecondition,
     };
     status(code, error)
+}
+
+pub(super) fn of_acts(error: &ActsError) -> Status {
+    status(acts_code(error), error)
+}
+
+fn acts_code(error: &ActsError) -> Code {
+    match error {
+        ActsError::Read(_) | ActsError::Write(_) => Code::Unavailable,
+        ActsError::Damaged(_) => Code::DataLoss,
+        ActsError::Contended => Code::Aborted,
+    }
 }
 
 pub(super) fn of_rollback(error: &RollbackError) -> Status {

@@ -1,6 +1,7 @@
 //! `WebhookAdmin`: the history of webhooks, and replaying them.
 
-use agix_core::id::WebhookName;
+use agix_core::audit::{Act, Kind};
+use agix_core::id::{Revision, WebhookName};
 use agix_core::limits::{GRPC_LIST_BYTES, WEBHOOK_PAGE};
 use agix_core::time::Wall;
 use agix_core::webhook::execution::{Execution, State};
@@ -9,8 +10,12 @@ use agix_proto::v1;
 use prost::Message as _;
 use tonic::{Request, Response, Status};
 
+use super::signature::UNKNOWN;
 use super::status;
 use super::webhooks::{execution, full, unknown};
+use crate::access;
+use crate::acts;
+use crate::clock::Clock;
 use crate::store::Store;
 use crate::webhooks::{ReplayError, WebhookDesk};
 
@@ -18,6 +23,8 @@ use crate::webhooks::{ReplayError, WebhookDesk};
 #[derive(Debug)]
 pub(crate) struct WebhookAdmin<S> {
     desk: WebhookDesk<S>,
+    store: S,
+    clock: Clock,
 }
 
 /// What is wanted of the history.
@@ -29,8 +36,8 @@ struct Wanted {
 }
 
 impl<S: Store> WebhookAdmin<S> {
-    pub(crate) const fn new(desk: WebhookDesk<S>) -> Self {
-        Self { desk }
+    pub(crate) const fn new(desk: WebhookDesk<S>, store: S, clock: Clock) -> Self {
+        Self { desk, store, clock }
     }
 
     async fn look<T: Send + 'static>(
@@ -75,7 +82,23 @@ impl<S: Store> v1::webhook_admin_server::WebhookAdmin for WebhookAdmin<S> {
         &self,
         request: Request<v1::ReplayRequest>,
     ) -> Result<Response<v1::ReplayResponse>, Status> {
+        let author = access::author(&request).unwrap_or_else(|| UNKNOWN.to_owned());
         let of = execution(&request.into_inner().id)?;
+        // Whoever does not own the queue writes nothing down either.
+        if self.look(move |queue| queue.get(of).is_some()).await? {
+            let act = Act {
+                id: fastrand::u64(..),
+                time: self.clock.wall(),
+                author,
+                kind: Kind::ReplayWebhook,
+                subject: of.to_string(),
+                old: Revision::NONE,
+                new: Revision::NONE,
+                message: String::new(),
+            };
+            let recorded = acts::record_first(&self.store, act).await;
+            recorded.map_err(|error| status::of_acts(&error))?;
+        }
         let answer = self.desk.replay(of).await.map_err(|error| match error {
             ReplayError::NotServed(error) => status::of_not_served(&error),
             ReplayError::Load(error) => status::of_webhook_load(&error),

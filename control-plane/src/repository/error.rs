@@ -9,6 +9,7 @@ use tokio::task::JoinError;
 
 use super::blob::InvalidChunk;
 use super::record::InvalidRecord;
+use crate::acts::ActsError;
 use crate::store::keyspace::ChunkId;
 use crate::store::{BackendFailure, CommitError, RangeError};
 
@@ -77,6 +78,9 @@ pub enum Damage {
 /// Why a revision could not be made. Unless the text says otherwise, nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
+    /// It cannot be written down who made it.
+    #[error(transparent)]
+    Acts(#[from] ActsError),
     /// The policy is too large.
     #[error(
         "the policy has {bytes} bytes in its stored form, at most {POLICY_ENCODED_BYTES} are taken"

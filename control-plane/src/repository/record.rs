@@ -2,6 +2,7 @@
 //!
 //! A record is one byte that names its form and a protobuf message; fields are only ever added.
 
+use agix_core::audit::{Act, Kind};
 use agix_core::id::Revision;
 use agix_core::sync::PolicyHash;
 use agix_core::time::Wall;
@@ -24,6 +25,29 @@ pub(super) struct Record {
     pub(super) sources: Blob,
     /// Tells this record from one with equal content made by somebody else.
     pub(super) attempt: Attempt,
+}
+
+impl Record {
+    /// The act of making it, after `old`.
+    pub(super) fn act(&self, old: Revision) -> Act {
+        let info = &self.info;
+        let low = self.attempt.0 & u128::from(u64::MAX);
+        let taken_back = info.rolled_back_to;
+        Act {
+            id: u64::try_from(low).unwrap_or_default(),
+            time: info.time,
+            author: info.author.clone(),
+            kind: if taken_back.is_some() {
+                Kind::Rollback
+            } else {
+                Kind::Apply
+            },
+            subject: String::new(),
+            old,
+            new: info.revision,
+            message: info.message.clone(),
+        }
+    }
 }
 
 /// Names one try to make a revision.

@@ -18,6 +18,8 @@
 //! | `agix/1/shard/<4 hex>/snapshot/<16 hex>/<4 hex>` | a part of a snapshot, by its last batch |
 //! | `agix/1/shard/<4 hex>/alerts/<16 hex>` | alerts of a batch that no webhook was made of yet |
 //! | `agix/1/fleet/<16 hex>/<4 hex>` | proxies of a control plane, for as long as it lives |
+//! | `agix/1/audit/head` | both ends of the chain of administrative acts |
+//! | `agix/1/audit/act/<16 hex>` | the record of an act, by its number |
 //! | `agix/1/webhook/owner` | who owns the queue of webhooks |
 //! | `agix/1/webhook/execution/<32 hex>` | the state of an execution |
 //! | `agix/1/webhook/payload/<32 hex>` | what it received |
@@ -48,6 +50,8 @@ const SNAPSHOT_HEAD: &str = "snapshot-head";
 const SNAPSHOT: &str = "snapshot";
 const ALERTS: &str = "alerts";
 const FLEET: &str = "agix/1/fleet/";
+const ACTS_HEAD: &str = "agix/1/audit/head";
+const ACT: &str = "agix/1/audit/act/";
 const WEBHOOK_OWNER: &str = "agix/1/webhook/owner";
 const WEBHOOK_EXECUTION: &str = "agix/1/webhook/execution/";
 const WEBHOOK_PAYLOAD: &str = "agix/1/webhook/payload/";
@@ -83,6 +87,10 @@ pub enum Key {
     ShardAlerts(Shard, u64),
     /// A part of the list of a control plane's proxies, for as long as its lease lasts.
     Fleet(u64, u16),
+    /// Both ends of the chain of administrative acts.
+    ActsHead,
+    /// The record of an administrative act.
+    Act(u64),
     /// Who owns the queue of webhooks, for as long as its lease lasts.
     WebhookOwner,
     /// The state of an execution.
@@ -131,6 +139,8 @@ impl Key {
             }
             Self::ShardAlerts(shard, batch) => format!("{SHARD}{shard}/{ALERTS}/{batch:016x}"),
             Self::Fleet(name, part) => format!("{FLEET}{name:016x}/{part:04x}"),
+            Self::ActsHead => ACTS_HEAD.to_owned(),
+            Self::Act(number) => format!("{ACT}{number:016x}"),
             Self::WebhookOwner => WEBHOOK_OWNER.to_owned(),
             Self::WebhookExecution(id) => format!("{WEBHOOK_EXECUTION}{:032x}", id.to_bits()),
             Self::WebhookPayload(id) => format!("{WEBHOOK_PAYLOAD}{:032x}", id.to_bits()),
@@ -238,6 +248,11 @@ impl Key {
         KeyRange::prefix(&StoreKey::new(FLEET))
     }
 
+    /// The records of all administrative acts, oldest first.
+    pub fn acts() -> KeyRange {
+        KeyRange::prefix(&StoreKey::new(ACT))
+    }
+
     /// All executions, in the order of their ids.
     pub fn webhook_executions() -> KeyRange {
         KeyRange::prefix(&StoreKey::new(WEBHOOK_EXECUTION))
@@ -278,6 +293,12 @@ fn parse(text: &str) -> Option<Key> {
     }
     if text == TERM_BASE {
         return Some(Key::TermBase);
+    }
+    if text == ACTS_HEAD {
+        return Some(Key::ActsHead);
+    }
+    if let Some(number) = text.strip_prefix(ACT) {
+        return Some(Key::Act(long(number)?));
     }
     if text == WEBHOOK_OWNER {
         return Some(Key::WebhookOwner);
@@ -405,6 +426,8 @@ mod tests {
                 .prop_map(|(shard, batch, part)| Key::ShardSnapshot(shard, batch, part)),
             (shard(), any::<u64>()).prop_map(|(shard, batch)| Key::ShardAlerts(shard, batch)),
             any::<(u64, u16)>().prop_map(|(name, part)| Key::Fleet(name, part)),
+            Just(Key::ActsHead),
+            any::<u64>().prop_map(Key::Act),
             Just(Key::WebhookOwner),
             any::<u128>().prop_map(|id| Key::WebhookExecution(ExecutionId::from_bits(id))),
             any::<u128>().prop_map(|id| Key::WebhookPayload(ExecutionId::from_bits(id))),

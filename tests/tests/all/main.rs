@@ -29,6 +29,7 @@ mod quota_outage;
 mod quota_rates;
 mod replicas;
 mod sdk;
+mod seen_acts;
 mod seen_audit;
 mod seen_metrics;
 mod seen_traces;

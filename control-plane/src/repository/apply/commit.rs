@@ -8,6 +8,7 @@ use agix_core::limits::{STORE_TXN_BYTES, STORE_TXN_OPERATIONS};
 use super::blocking;
 use super::prepare::Prepared;
 use super::seen::Seen;
+use crate::acts::End;
 use crate::repository::record::{Record, encode_head};
 use crate::repository::settle::{Settled, settle};
 use crate::repository::{ApplyError, LoadError, Repository};
@@ -31,6 +32,7 @@ impl<S: Store> Repository<S> {
         let revision = record.info.revision;
         let key = Key::PolicyRevision(revision).encode();
         let head = Key::PolicyHead.encode();
+        let end = End::look(&self.inner.store).await?;
         let mut txn = Txn::new()
             .unchanged(&head, seen.head.as_ref())
             .unchanged(&Key::PolicyCollection.encode(), seen.collection.as_ref())
@@ -40,6 +42,7 @@ impl<S: Store> Repository<S> {
         for oldest in &seen.leaving {
             txn = txn.delete(oldest);
         }
+        let txn = end.record(txn, record.act(seen.revision()));
         match settle(&self.inner.store, &txn)
             .await
             .map_err(commit_error)?
