@@ -1,12 +1,15 @@
 //! Without a token nobody gets anything, and with one no more than its role is for.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use agix_tests::agixctl::{Agixctl, Said};
 use agix_tests::caller::Caller;
 use agix_tests::program::Program;
+use agix_tests::test_bed::TestBed;
 use agix_tests::wait::until;
+use http::{Method, StatusCode};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const POLICY: &str = "rate_limits: { batch: { requests_per_minute: 5 } }\n";
@@ -16,6 +19,7 @@ struct Plane {
     program: Program,
     agixctl: Agixctl,
     url: String,
+    console: SocketAddr,
     tokens: PathBuf,
 }
 
@@ -37,9 +41,12 @@ impl Plane {
         let store = format!("embedded:{}", home.join("store").display());
         let file = tokens.display().to_string();
         let log = [("AGIX_LOG".to_owned(), "trace".to_owned())];
+        let console = TestBed::steady_address();
         let arguments = [
             "--listen",
             "127.0.0.1:0",
+            "--http",
+            &console.to_string(),
             "--store",
             &store,
             "--tokens-file",
@@ -51,6 +58,7 @@ impl Plane {
             program,
             agixctl: Agixctl::new(home, address),
             url: format!("http://{address}"),
+            console,
             tokens,
         }
     }
@@ -190,4 +198,72 @@ async fn a_token_is_not_sent_in_the_clear_to_another_machine() {
     assert_eq!(said.code, 2, "{said:#?}");
     assert!(said.err.contains("--insecure"), "{said:#?}");
     assert!(!said.err.contains("secret"), "{said:#?}");
+}
+
+#[tokio::test]
+async fn the_console_shows_and_does_what_the_token_is_for() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let plane = Plane::start(home).await;
+    let applied = plane.with(home, "admin", &["apply", "-f", "-"]).await;
+    assert_eq!(applied.code, 0, "{applied:#?}");
+    let pages = [
+        "/",
+        "/agents",
+        "/requests",
+        "/policy",
+        "/policy/1",
+        "/policy/1/rollback",
+        "/webhooks",
+        "/fleet",
+    ];
+    let host = plane.console.to_string();
+    let browser = || Caller::new(plane.console).with("host", &host);
+    for page in pages {
+        let answer = browser().get(page).await.unwrap();
+        assert_eq!(answer.status, StatusCode::SEE_OTHER, "{page}");
+        assert_eq!(answer.header("location"), "/sign-in", "{page}");
+    }
+    let origin = format!("http://{host}");
+    let form = async |browser: Caller, path: &str, form: String| {
+        let browser = browser.with("origin", &origin);
+        browser.call(Method::POST, path, form).await.unwrap()
+    };
+    let refused = form(
+        browser(),
+        "/sign-in",
+        "token=agix_00000000_wrong".to_owned(),
+    )
+    .await;
+    assert_eq!(refused.status, StatusCode::OK);
+    assert!(refused.headers.get("set-cookie").is_none());
+
+    let mut sessions = Vec::new();
+    for (role, may) in [("viewer", false), ("operator", true)] {
+        let token = std::fs::read_to_string(home.join(role)).unwrap();
+        let entered = form(browser(), "/sign-in", format!("token={token}")).await;
+        assert_eq!(entered.status, StatusCode::SEE_OTHER, "{role}");
+        let cookie = entered.header("set-cookie");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
+        assert!(!cookie.contains(&token[14..]), "a cookie is not the token");
+        let cookie = cookie.split(';').next().unwrap().to_owned();
+        let signed_in = || browser().with("cookie", &cookie);
+        for page in pages {
+            let answer = signed_in().get(page).await.unwrap();
+            assert_eq!(answer.status, StatusCode::OK, "{role} {page}");
+        }
+        let back = form(signed_in(), "/policy/1/rollback", "current=1".to_owned()).await;
+        let expected = if may {
+            StatusCode::SEE_OTHER
+        } else {
+            StatusCode::FORBIDDEN
+        };
+        assert_eq!(back.status, expected, "{role}");
+        sessions.push(cookie);
+    }
+    let out = browser().with("cookie", &sessions[1]);
+    form(out, "/sign-out", String::new()).await;
+    let again = browser().with("cookie", &sessions[1]);
+    let answer = again.get("/").await.unwrap();
+    assert_eq!(answer.status, StatusCode::SEE_OTHER, "signed out");
 }
