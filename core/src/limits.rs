@@ -417,6 +417,8 @@ pub const LEDGER_FIRST_TIME: Duration = Duration::from_secs(2);
 pub const LEDGER_FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Plans of models one worker keeps.
 pub const PLANS: usize = 1_024;
+/// Time after which the caller of a held answer gets a sign of life, and between two of them.
+pub const HELD_KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Time the last bytes of a finished stream are waited for, so that its connection can be reused.
 pub const STREAM_TAIL_TIME: Duration = Duration::from_secs(1);
 /// Pairs of agent and model that metrics name; the rest is counted together.

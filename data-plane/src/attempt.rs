@@ -15,6 +15,7 @@ use std::sync::Arc;
 use agix_core::failover::{Failure, Run, Step, Stop};
 use agix_core::id::{AgentName, ModelName};
 use agix_core::lease::Need;
+use agix_core::policy::StreamRescue;
 use agix_core::time::Mono;
 use agix_core::units::Tokens;
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use crate::front::reply::Ids;
 use crate::plan::{Plan, Target};
 use crate::quota::{self, Gate, Reservation};
 use crate::record::Record;
-use crate::relay::Opening;
+use crate::relay::{Held, HoldSettings, Opening};
 use crate::snapshot::Compiled;
 use crate::trail;
 use crate::worker::Worker;
@@ -80,6 +81,8 @@ pub(crate) enum Gain {
     Whole(Answer),
     /// The beginning of a stream.
     Stream(Box<Opening>),
+    /// All of a stream.
+    Held(Held),
 }
 
 /// No attempt gave an answer.
@@ -215,7 +218,7 @@ impl Exchange<'_> {
             if course.last.is_none() {
                 self.worker.shared.retry_budget.request(clock.mono());
             }
-            let outcome = self.once(target, self.traceparent(record)).await;
+            let outcome = self.once_held(target, record).await;
             let ended = clock.mono();
             record.waited = record.waited.saturating_add(ended.since(began));
             match outcome {
@@ -254,6 +257,34 @@ impl Exchange<'_> {
             Some(trail) => trail.traceparent(),
             None => trail::unsampled(self.ids.trace_number()),
         }
+    }
+
+    /// One attempt. A stream that is to be held back is read to its end.
+    async fn once_held(
+        &self,
+        target: &Target,
+        record: &mut Record,
+    ) -> Result<(Gain, Vec<&'static str>), once::Unanswered> {
+        let (gain, dropped) = self.once(target, self.traceparent(record)).await?;
+        let opening = match gain {
+            Gain::Stream(opening) if self.is_held_back() => opening,
+            gain => return Ok((gain, dropped)),
+        };
+        let settings = HoldSettings {
+            tariff: target.tariff(),
+            input_bytes: self.ask.bytes(),
+            tasks: &self.worker.tasks,
+            idle: self.compiled.policy.failover.timeouts.idle,
+            total: self.worker.shared.clock.instant(self.deadline),
+        };
+        let held = Box::pin(opening.hold(record, settings)).await?;
+        Ok((Gain::Held(held), dropped))
+    }
+
+    /// Whether the caller sees nothing of the answer before it is whole.
+    pub(crate) fn is_held_back(&self) -> bool {
+        let rescue = self.compiled.policy.failover.stream_rescue;
+        rescue == StreamRescue::Buffer && self.ask.is_stream()
     }
 
     /// Sets aside what the target can cost at most; the first time with everything else that the

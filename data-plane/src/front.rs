@@ -10,6 +10,7 @@
 pub(crate) mod body;
 mod budget_headers;
 pub(crate) mod chat;
+mod held;
 mod identity;
 mod models;
 mod path;

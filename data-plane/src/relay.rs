@@ -10,6 +10,8 @@
 //! - A stream that would outrun what can be set aside for it is ended as a bound on its length would
 //!   end it, and the provider's call with it. It is billed for what was sent.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::future::Future as _;
 use std::pin::Pin;
@@ -24,6 +26,7 @@ use agix_core::units::Tokens;
 use agix_core::usage::Cost;
 use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, Sleep, timeout, timeout_at};
+use tokio_util::task::TaskTracker;
 
 use crate::attempt::Fault;
 use crate::clock::runtime_now;
@@ -35,6 +38,8 @@ use crate::record::{Bill, Ending, Record};
 use crate::trail::Trail;
 use crate::upstream::UpstreamBody;
 use crate::worker::Worker;
+
+pub(crate) use held::{Held, HoldSettings};
 
 /// A stream of which the first content has arrived.
 #[derive(Debug)]
@@ -326,19 +331,9 @@ impl RelayBody {
         self.ledger.close(&self.decoder, Ending::Failed);
     }
 
-    /// Lets the provider's connection be used again: reads what follows the terminator, which is
-    /// the end of the body and nothing else, without making the caller wait for it.
     fn release(&mut self) {
-        let mut upstream = std::mem::replace(&mut self.upstream, UpstreamBody::Whole(None));
-        if let UpstreamBody::Http(_) = upstream {
-            self.ledger
-                .settings
-                .worker
-                .tasks
-                .spawn(timeout(STREAM_TAIL_TIME, async move {
-                    while let Some(Ok(_tail)) = upstream.data().await {}
-                }));
-        }
+        let upstream = std::mem::replace(&mut self.upstream, UpstreamBody::Whole(None));
+        read_tail(upstream, &self.ledger.settings.worker.tasks);
     }
 }
 
@@ -392,6 +387,16 @@ impl Ledger {
         }
         record.watch(|trail| trail.answer(decoder.model(), decoder.finish_reason()));
         record.end(ending);
+    }
+}
+
+/// Lets the provider's connection be used again: reads what follows the terminator, which is the end
+/// of the body and nothing else, without making the caller wait for it.
+fn read_tail(mut upstream: UpstreamBody, tasks: &TaskTracker) {
+    if let UpstreamBody::Http(_) = upstream {
+        tasks.spawn(timeout(STREAM_TAIL_TIME, async move {
+            while let Some(Ok(_tail)) = upstream.data().await {}
+        }));
     }
 }
 

@@ -90,7 +90,7 @@ impl Exchange<'_> {
             let reason = format!("it has no `{lost}`, and `failover.drop_unsupported` is not set");
             return Err(Unanswered::Ineligible(reason.into()));
         }
-        let stream = matches!(self.ask, Ask::Chat(chat) if chat.stream());
+        let stream = self.ask.is_stream();
         let url = target
             .provider
             .url(endpoint, &target.upstream_model, stream);

@@ -122,7 +122,7 @@ impl StreamDecoder {
             (Caller::Chat, Dialect::OpenAi) => Reader::OpenAi(Relay::new(asked)),
             (Caller::Messages, Dialect::Anthropic) => Reader::Anthropic(anthropic::Relay::new()),
             (caller, dialect) => {
-                Reader::Translated(Box::new(Translation::new(dialect, caller, ids, asked)))
+                Reader::Translated(Box::new(Translation::new(dialect, caller, ids, request)))
             }
         };
         Self {

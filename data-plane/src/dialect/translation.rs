@@ -7,10 +7,12 @@
 use agix_core::units::Tokens;
 use agix_core::usage::Usage;
 
+use crate::dialect::estimate::tokens_of;
 use crate::dialect::neutral::Step;
 use crate::dialect::stream::{Outgoing, Progress};
 use crate::dialect::{
-    AnswerIds, Caller, Dialect, Finish, StreamFault, StreamItemKind, anthropic, gemini, openai,
+    AnswerIds, Caller, ChatRequest, Dialect, Finish, StreamFault, StreamItemKind, anthropic,
+    gemini, openai,
 };
 
 /// One stream under translation.
@@ -57,8 +59,10 @@ impl Translation {
         dialect: Dialect,
         caller: Caller,
         ids: AnswerIds,
-        usage_asked: bool,
+        request: &ChatRequest,
     ) -> Self {
+        let usage_asked = request.include_usage();
+        let input = tokens_of(request.body().len());
         Self {
             source: match dialect {
                 Dialect::OpenAi => Source::OpenAi(openai::stream::Source::new()),
@@ -70,7 +74,7 @@ impl Translation {
                     Caller::Chat => {
                         Kind::Chat(openai::write::StreamWriter::new(&ids, None, usage_asked))
                     }
-                    Caller::Messages => Kind::Messages(anthropic::StreamWriter::new(ids.id)),
+                    Caller::Messages => Kind::Messages(anthropic::StreamWriter::new(ids.id, input)),
                 },
                 untold: None,
                 told: false,

@@ -7,16 +7,17 @@ use agix_core::id::{AgentName, Revision};
 use agix_core::policy::RateLimits;
 use agix_core::time::Mono;
 use agix_core::usage::{Cost, UsageSource};
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
-use crate::attempt::{Answered, Ask, Exchange, Gain};
+use crate::attempt::{Answered, Ask, Exchange, Failed, Gain};
 use crate::dialect::{Caller, ChatRequest, EmbeddingsRequest};
 use crate::front::refusal::{Refusal, Voice, tokens_value};
-use crate::front::reply::Content;
-use crate::front::{Reply, Seen, body, budget_headers, identity, rate_headers};
+use crate::front::reply::{Content, Ids};
+use crate::front::{Reply, Seen, body, budget_headers, held, identity, rate_headers};
 use crate::plan::{NoPlan, Plan};
 use crate::quota::{Gate, Listed};
 use crate::record::{Bill, Ending, Record, Request};
@@ -56,6 +57,22 @@ pub(super) enum Kind {
     Embeddings,
 }
 
+/// A request, and what it runs with.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) worker: Arc<Worker>,
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) agent: AgentName,
+    pub(super) gate: Arc<Gate>,
+    pub(super) limits: Option<RateLimits>,
+    pub(super) ask: Ask,
+    pub(super) ids: Ids,
+    pub(super) voice: Voice,
+    pub(super) forwarded: HeaderMap,
+    pub(super) deadline: Mono,
+}
+
 /// Answers a request for a model.
 pub(super) async fn answer(
     worker: &Arc<Worker>,
@@ -76,7 +93,7 @@ pub(super) async fn answer(
     let Listed { gate, limits } = compiled
         .listed(&agent)
         .unwrap_or_else(|| shared.quota.unlisted(&agent));
-    let (bytes, _held) = body::read(incoming, shared).await?;
+    let (bytes, held) = body::read(incoming, shared).await?;
     let read = shared.clock.mono();
     let ask = match kind {
         Kind::Conversation(caller) => ChatRequest::read_as(caller, bytes).map(Ask::Chat),
@@ -98,41 +115,73 @@ pub(super) async fn answer(
         Request::of(&ask, ids.request(), seen.trail),
         accepted,
     );
-    let exchange = Exchange {
-        worker,
-        compiled: &compiled,
-        plan: &plan,
-        agent: &agent,
-        gate: &gate,
-        ask: &ask,
-        ids,
-        forwarded: &forwarded(&parts.headers, ask.caller()),
+    let asked = Asked {
+        forwarded: forwarded(&parts.headers, ask.caller()),
+        worker: Arc::clone(worker),
+        compiled,
+        plan,
+        agent,
+        gate,
+        limits,
+        ask,
+        ids: ids.clone(),
+        voice: seen.voice.clone(),
         deadline,
     };
-    let outcome = exchange.run(&mut record).await;
+    if asked.exchange().is_held_back() {
+        return held::answer(asked, record, held).await;
+    }
+    let outcome = asked.exchange().run(&mut record).await;
     let own = shared
         .clock
         .mono()
         .since(read)
         .saturating_sub(record.waited);
     shared.metrics.overhead.observe(own.as_secs_f64());
-    let failed = match outcome {
-        Ok(answered) => {
-            let until = (ask.bytes(), deadline);
-            let with = (worker, &*compiled, seen.voice);
-            let mut reply = reply(with, &plan, answered, record, until);
-            announce(&mut reply.headers, &gate, limits.as_ref());
-            return Ok(reply);
+    asked.reply(outcome, record)
+}
+
+impl Asked {
+    pub(super) fn exchange(&self) -> Exchange<'_> {
+        Exchange {
+            worker: &self.worker,
+            compiled: &self.compiled,
+            plan: &self.plan,
+            agent: &self.agent,
+            gate: &self.gate,
+            ask: &self.ask,
+            ids: &self.ids,
+            forwarded: &self.forwarded,
+            deadline: self.deadline,
         }
-        Err(failed) => failed,
-    };
-    record.end(Ending::Failed);
-    let now = shared.clock.wall();
-    Err(Refusal::failed(failed, &agent, limits.as_ref(), now))
+    }
+
+    /// What the caller gets in the end.
+    pub(super) fn reply(
+        &self,
+        outcome: Result<Answered, Failed>,
+        record: Record,
+    ) -> Result<Reply, Refusal> {
+        let answered = match outcome {
+            Ok(answered) => answered,
+            Err(failed) => return Err(self.refusal(failed, record)),
+        };
+        let with = (&self.worker, &*self.compiled, &self.voice);
+        let until = (self.ask.bytes(), self.deadline);
+        let mut reply = reply(with, &self.plan, answered, record, until);
+        announce(&mut reply.headers, &self.gate, self.limits.as_ref());
+        Ok(reply)
+    }
+
+    pub(super) fn refusal(&self, failed: Failed, record: Record) -> Refusal {
+        record.end(Ending::Failed);
+        let now = self.worker.shared.clock.wall();
+        Refusal::failed(failed, &self.agent, self.limits.as_ref(), now)
+    }
 }
 
 /// Says how the agent stands.
-fn announce(headers: &mut HeaderMap, gate: &Gate, limits: Option<&RateLimits>) {
+pub(super) fn announce(headers: &mut HeaderMap, gate: &Gate, limits: Option<&RateLimits>) {
     if let Some(limits) = limits {
         rate_headers::announce(headers, limits);
     }
@@ -235,12 +284,7 @@ fn reply(
             Content::Whole(answer.body)
         }
         Gain::Stream(opening) => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            headers.insert(
-                CACHE_CONTROL,
-                HeaderValue::from_static("no-cache, no-transform"),
-            );
-            headers.insert(BUFFERING, HeaderValue::from_static("no"));
+            stream_headers(&mut headers);
             let settings = RelaySettings {
                 worker: Arc::clone(worker),
                 plan: Arc::clone(plan),
@@ -253,6 +297,16 @@ fn reply(
             };
             Content::Relay(Box::new(RelayBody::new(*opening, record, settings)))
         }
+        Gain::Held(held) => {
+            stream_headers(&mut headers);
+            let mut body = Bytes::new();
+            if let Some(target) = plan.targets.get(place) {
+                let (bytes, bill) = held.settled((place, target), record);
+                stamp(&mut headers, &bill);
+                body = bytes;
+            }
+            Content::Whole(body)
+        }
     };
     if plan.targets.get(place).is_some_and(is_simulated) {
         headers.insert(SIMULATED, HeaderValue::from_static("true"));
@@ -262,6 +316,16 @@ fn reply(
         headers,
         content,
     }
+}
+
+/// The headers of every stream.
+pub(super) fn stream_headers(headers: &mut HeaderMap) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
+    headers.insert(BUFFERING, HeaderValue::from_static("no"));
 }
 
 fn is_simulated(target: &crate::plan::Target) -> bool {

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::clock;
+use crate::front::held::Waiting;
 use crate::listener::guard::Busy;
 use crate::relay::RelayBody;
 use crate::shared::Shared;
@@ -26,6 +27,8 @@ pub(crate) enum Content {
     Whole(Bytes),
     /// A stream as it arrives.
     Relay(Box<RelayBody>),
+    /// A stream that is held back.
+    Waiting(Box<Waiting>),
 }
 
 /// The body of an answer; while it lives, the request counts as being answered.
@@ -146,13 +149,16 @@ impl Body for ReplyBody {
             Content::Relay(relay) => relay
                 .poll(cx)
                 .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Waiting(waiting) => waiting
+                .poll(cx)
+                .map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_empty(),
-            Content::Relay(_) => false,
+            Content::Relay(_) | Content::Waiting(_) => false,
         }
     }
 
@@ -161,7 +167,7 @@ impl Body for ReplyBody {
             Content::Whole(bytes) => {
                 SizeHint::with_exact(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
             }
-            Content::Relay(_) => SizeHint::default(),
+            Content::Relay(_) | Content::Waiting(_) => SizeHint::default(),
         }
     }
 }

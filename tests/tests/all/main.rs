@@ -15,6 +15,7 @@ mod failover_amount;
 mod failover_breaker;
 mod failover_decisions;
 mod failover_outage;
+mod failover_rescue;
 mod faults;
 mod front_drain;
 mod front_limits;

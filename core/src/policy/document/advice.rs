@@ -12,7 +12,7 @@ use crate::units::MoneyLimit;
 const NOT_IN_FORCE: [NotInForce; 1] = [NotInForce {
     section: "failover",
     field: "stream_rescue",
-    is_set: |policy| !matches!(policy.failover.stream_rescue, StreamRescue::Off),
+    is_set: |policy| matches!(policy.failover.stream_rescue, StreamRescue::Continue),
     instead: "a stream that breaks off ends with an error event, as with `off`",
 }];
 

@@ -1,5 +1,6 @@
 //! Answers of another dialect, written as messages.
 
+use agix_core::units::Tokens;
 use agix_core::usage::Usage;
 use bytes::{Bytes, BytesMut};
 use serde::Serialize;
@@ -7,6 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::dialect::neutral::{Part, Reply, Text};
 use crate::dialect::{Finish, StreamFault};
+
+/// How the event of a piece of a call's arguments begins.
+const ARGUMENTS: &str = r#"{"type":"input_json_delta","partial_json":""#;
 
 /// Writes the events of one stream.
 #[derive(Debug)]
@@ -17,7 +21,21 @@ pub(in crate::dialect) struct StreamWriter {
     open: Option<Open>,
     /// How many calls there were.
     calls: usize,
+    /// Calls that began while another one was open. Blocks follow each other, so they are told once
+    /// that one has ended.
+    later: Vec<Later>,
+    /// The tokens of the request, by estimate; what they really are is told at the end.
+    input: Tokens,
     finish: Finish,
+}
+
+/// A call that has begun and is not told of yet.
+#[derive(Debug)]
+struct Later {
+    call: usize,
+    block: String,
+    /// Its arguments so far, as JSON writes a text.
+    arguments: String,
 }
 
 /// The block that has begun and has not ended.
@@ -80,9 +98,11 @@ impl From<&Usage> for Report {
 
 impl StreamWriter {
     /// A writer of a stream with this id.
-    pub(in crate::dialect) const fn new(id: String) -> Self {
+    pub(in crate::dialect) const fn new(id: String, input: Tokens) -> Self {
         Self {
             id,
+            input,
+            later: Vec::new(),
             next: 0,
             open: None,
             calls: 0,
@@ -100,8 +120,10 @@ impl StreamWriter {
             content: Vec::new(),
             stop_reason: None,
             stop_sequence: None,
-            // What the input comes to is known, and told, at the end.
-            usage: Report::default(),
+            usage: Report {
+                input: self.input.get(),
+                ..Report::default()
+            },
         });
         let data = [r#"{"type":"message_start","message":"#, &message, "}"];
         event("message_start", &data, out);
@@ -110,9 +132,10 @@ impl StreamWriter {
     /// Appends a piece of text.
     pub(in crate::dialect) fn say(&mut self, text: Text<'_>, out: &mut BytesMut) {
         if self.open != Some(Open::Text) {
+            self.tell_later(out);
             self.begin_block(Open::Text, r#"{"type":"text","text":""}"#, out);
         }
-        self.delta(r#"{"type":"text_delta","text":""#, text, out);
+        self.delta(r#"{"type":"text_delta","text":""#, text.inner(), out);
     }
 
     /// Appends the beginning of a call.
@@ -122,11 +145,21 @@ impl StreamWriter {
             to_json(&id),
             to_json(&name)
         );
-        self.begin_block(Open::Call(self.calls), &block, out);
-        self.calls = self.calls.saturating_add(1);
+        let call = self.calls;
+        self.calls = call.saturating_add(1);
+        if matches!(self.open, Some(Open::Call(_))) {
+            let arguments = String::new();
+            self.later.push(Later {
+                call,
+                block,
+                arguments,
+            });
+            return;
+        }
+        self.begin_block(Open::Call(call), &block, out);
     }
 
-    /// Appends a piece of the arguments of a call, which must be the open one.
+    /// Appends a piece of the arguments of a call, or keeps it until its turn has come.
     pub(in crate::dialect) fn arguments(
         &mut self,
         call: usize,
@@ -134,16 +167,22 @@ impl StreamWriter {
         out: &mut BytesMut,
     ) -> Result<(), StreamFault> {
         if self.open != Some(Open::Call(call)) {
-            return Err(StreamFault::Malformed(
-                "it goes on with a tool call that is not open",
-            ));
+            let later = self.later.iter_mut().find(|later| later.call == call);
+            let Some(later) = later else {
+                return Err(StreamFault::Malformed(
+                    "it goes on with a tool call that is not open",
+                ));
+            };
+            later.arguments.push_str(piece.inner());
+            return Ok(());
         }
-        self.delta(r#"{"type":"input_json_delta","partial_json":""#, piece, out);
+        self.delta(ARGUMENTS, piece.inner(), out);
         Ok(())
     }
 
     /// Ends the last block; why is told with the usage.
     pub(in crate::dialect) fn end(&mut self, finish: Finish, out: &mut BytesMut) {
+        self.tell_later(out);
         self.end_block(out);
         let called = self.calls > 0 && finish == Finish::Stop;
         self.finish = if called { Finish::ToolCalls } else { finish };
@@ -162,6 +201,16 @@ impl StreamWriter {
     /// Appends the terminator.
     pub(in crate::dialect) fn done(out: &mut BytesMut) {
         message_stop(out);
+    }
+
+    /// Tells of the calls whose turn has come.
+    fn tell_later(&mut self, out: &mut BytesMut) {
+        for later in std::mem::take(&mut self.later) {
+            self.begin_block(Open::Call(later.call), &later.block, out);
+            if !later.arguments.is_empty() {
+                self.delta(ARGUMENTS, &later.arguments, out);
+            }
+        }
     }
 
     fn begin_block(&mut self, open: Open, block: &str, out: &mut BytesMut) {
@@ -185,14 +234,14 @@ impl StreamWriter {
         }
     }
 
-    fn delta(&self, head: &str, text: Text<'_>, out: &mut BytesMut) {
+    fn delta(&self, head: &str, text: &str, out: &mut BytesMut) {
         let index = self.next.saturating_sub(1).to_string();
         let data = [
             r#"{"type":"content_block_delta","index":"#,
             &index,
             r#","delta":"#,
             head,
-            text.inner(),
+            text,
             r#""}}"#,
         ];
         event("content_block_delta", &data, out);

@@ -73,6 +73,14 @@ impl Voice {
         }
     }
 
+    /// A sign of life in a stream. Of chat completions it is a comment, which is no event.
+    pub(crate) fn alive(&self) -> Bytes {
+        Bytes::from_static(match self.caller {
+            Caller::Chat => b": keep-alive\n\n",
+            Caller::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
+        })
+    }
+
     /// The event that ends a stream.
     pub(crate) fn event(&self, message: &str, code: &str) -> Bytes {
         let error = ErrorBody {
