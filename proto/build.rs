@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message as _;
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "agix/v1/audit.proto",
     "agix/v1/policy.proto",
     "agix/v1/admin.proto",
@@ -15,6 +15,7 @@ const FILES: [&str; 10] = [
     "agix/v1/ledger.proto",
     "agix/v1/quota.proto",
     "agix/v1/state.proto",
+    "agix/v1/targets.proto",
     "agix/v1/traffic.proto",
     "agix/v1/webhook.proto",
 ];

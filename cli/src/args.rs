@@ -10,8 +10,8 @@ use jiff::SignedDuration;
 
 use crate::author::author;
 use crate::command::{
-    apply, audit, backup, budgets, completion, dev, diff, get, history, ledger, limits, rollback,
-    show, token, top, usage, validate, webhook,
+    apply, audit, backup, budgets, completion, dev, diff, failover, get, history, ledger, limits,
+    rollback, show, token, top, usage, validate, webhook,
 };
 use crate::exit::{Exit, Failure};
 use crate::output::{Format, Output};
@@ -169,6 +169,8 @@ pub(crate) enum Command {
     Usage(usage::UsageArgs),
     /// See what became of webhooks, and do it again
     Webhook(webhook::WebhookArgs),
+    /// See how the targets of chains are, and drill a failover
+    Failover(failover::FailoverArgs),
     /// See who changed what, and check that record
     Audit(audit::AuditArgs),
     /// Check the ledger of requests and money

@@ -17,6 +17,7 @@ use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
 use agix_proto::v1::state_admin_client::StateAdminClient;
+use agix_proto::v1::targets_client::TargetsClient;
 use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
 use agix_proto::v1::{Document, SourceFile, StatusRequest};
 use tonic::transport::{Endpoint, Error as TransportError};
@@ -255,6 +256,11 @@ impl Client {
     /// The service for the control plane and its proxies.
     pub(crate) fn fleet(&self) -> FleetClient<Channel> {
         FleetClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    /// The service for the targets of chains.
+    pub(crate) fn targets(&self) -> TargetsClient<Channel> {
+        TargetsClient::new(self.channel.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
     /// Asks the control plane that owns the ledger about limits, budgets and usage.

@@ -8,6 +8,7 @@ pub(crate) mod budgets;
 pub(crate) mod completion;
 pub(crate) mod dev;
 pub(crate) mod diff;
+pub(crate) mod failover;
 pub(crate) mod get;
 pub(crate) mod history;
 pub(crate) mod ledger;
@@ -63,6 +64,7 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
         Command::Usage(args) => block_on(usage::run(&args, &global, output)),
         Command::Webhook(args) => block_on(webhook::run(&args, &global, output)),
         Command::Audit(args) => block_on(audit::run(&args, &global, output)),
+        Command::Failover(args) => block_on(failover::run(&args, &global, output)),
         Command::Ledger(args) => block_on(ledger::run(&args, &global, output)),
         Command::Backup(args) => block_on(backup::backup(args, &global, output)),
         Command::Restore(args) => block_on(backup::restore(args, &global, output)),

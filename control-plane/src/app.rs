@@ -19,6 +19,7 @@ use agix_proto::v1::policy_admin_server::PolicyAdminServer;
 use agix_proto::v1::policy_sync_server::PolicySyncServer;
 use agix_proto::v1::quota_server::QuotaServer;
 use agix_proto::v1::state_admin_server::StateAdminServer;
+use agix_proto::v1::targets_server::TargetsServer;
 use agix_proto::v1::traffic_reports_server::TrafficReportsServer;
 use agix_proto::v1::traffic_server::TrafficServer;
 use agix_proto::v1::webhook_admin_server::WebhookAdminServer;
@@ -39,14 +40,15 @@ use crate::config::{Advertised, Config, StoreSpec};
 use crate::console::{self, BrokenTemplates, Console};
 use crate::fleet::{Fleet, Others};
 use crate::grpc::{
-    Admin, AuditAdmin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TrafficReports,
-    TrafficService, WebhookAdmin, Webhooks,
+    Admin, AuditAdmin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TargetsService,
+    TrafficReports, TrafficService, WebhookAdmin, Webhooks,
 };
 use crate::housekeeping;
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
 use crate::store::{AnyStore, OpenError};
+use crate::targets::Targets;
 use crate::traffic::Traffic;
 use crate::webhooks::{WebhookDesk, WebhookDriver};
 
@@ -93,7 +95,7 @@ pub enum StartError {
 }
 
 /// The services, by the names that the health service knows them by.
-const SERVICES: [&str; 11] = [
+const SERVICES: [&str; 12] = [
     v1::policy_admin_server::SERVICE_NAME,
     v1::policy_sync_server::SERVICE_NAME,
     v1::fleet_server::SERVICE_NAME,
@@ -103,6 +105,7 @@ const SERVICES: [&str; 11] = [
     v1::webhook_admin_server::SERVICE_NAME,
     v1::traffic_reports_server::SERVICE_NAME,
     v1::traffic_server::SERVICE_NAME,
+    v1::targets_server::SERVICE_NAME,
     v1::state_admin_server::SERVICE_NAME,
     v1::audit_admin_server::SERVICE_NAME,
 ];
@@ -306,6 +309,12 @@ impl Parts {
         let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
         let ledger_admin = LedgerAdmin::new(desk, store.clone(), clock);
+        let targets = TargetsService::new(
+            repository.clone(),
+            Targets::new(clock),
+            tasks.clone(),
+            shutdown.clone(),
+        );
         let admin = Admin::new(repository.clone(), clock, shutdown.clone());
         let sync = Sync::new(
             repository.clone(),
@@ -325,6 +334,7 @@ impl Parts {
             )
             .add_service(PolicySyncServer::new(sync).max_decoding_message_size(PROXY_MESSAGE_BYTES))
             .add_service(FleetServer::new(fleet).max_decoding_message_size(GRPC_MESSAGE_BYTES))
+            .add_service(TargetsServer::new(targets).max_decoding_message_size(GRPC_MESSAGE_BYTES))
             .add_service(QuotaServer::new(quota).max_decoding_message_size(QUOTA_MESSAGE_BYTES))
             .add_service(
                 LedgerAdminServer::new(ledger_admin).max_decoding_message_size(GRPC_MESSAGE_BYTES),

@@ -37,6 +37,7 @@ mod grpc;
 mod housekeeping;
 mod incoming;
 mod owned;
+mod targets;
 mod traffic;
 mod webhooks;
 mod zones;

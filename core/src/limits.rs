@@ -364,14 +364,24 @@ pub const STREAM_EVENT_BYTES: usize = 4 * 1024 * 1024;
 pub const STREAM_BYTES: usize = 64 * 1024 * 1024;
 /// Parts of a window in which calls and failures are counted.
 pub const TALLY_SLOTS: usize = 10;
-/// Targets whose failures a proxy remembers.
-pub const BREAKERS: usize = 4_096;
 /// Longest time a target is left alone, whatever its provider asks for.
 pub const BREAKER_LONGEST: Duration = Duration::from_mins(5);
+/// Targets that a proxy or a control plane remembers.
+pub const TARGETS: usize = 8_192;
+/// Failures of one target that a control plane remembers.
+pub const TARGET_ERRORS: usize = 5;
+/// Length of what a failure is told as, in bytes.
+pub const TARGET_REASON_BYTES: usize = 64;
+/// Targets of one report, and of the answer to it.
+pub const TARGETS_OF_REPORT: usize = 1_024;
+/// Pause between two reports of a proxy.
+pub const TARGETS_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the fleet's word on a target is good.
+pub const FLEET_WORD: Duration = Duration::from_secs(2);
+/// Pause between two trials of a target that the fleet leaves alone; one that was not used lapses.
+pub const TRIAL_PAUSE: Duration = Duration::from_secs(1);
 /// Window in which further attempts that fail are held against the requests.
 pub const RETRY_BUDGET_WINDOW: Duration = Duration::from_secs(10);
-/// Most of the requests of that window, in percent, that a policy may allow for them.
-pub const RETRY_BUDGET_PERCENT: u32 = 1_000;
 /// Blocks of one streamed message that may be open at a time.
 pub const STREAM_OPEN_BLOCKS: usize = 64;
 /// Calls of tools in one answer that is translated.

@@ -33,7 +33,7 @@ use crate::snapshot::Compiled;
 use crate::trail;
 use crate::worker::Worker;
 
-pub(crate) use report::{AttemptReport, Fault, NotAllowed, Skip};
+pub(crate) use report::{AttemptReport, Fault, NotAllowed, Skip, words_of};
 
 /// What the caller asks.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) ids: &'a Ids,
     /// The caller's headers that go to a provider of its own dialect.
     pub(crate) forwarded: &'a HeaderMap,
+    /// Targets that a drill says have failed.
+    pub(crate) drill: &'a [String],
     /// When the request must have ended.
     pub(crate) deadline: Mono,
 }
@@ -215,7 +217,7 @@ impl Exchange<'_> {
                     continue;
                 }
             }
-            if course.last.is_none() {
+            if course.last.is_none() && self.drill.is_empty() {
                 self.worker.shared.retry_budget.request(clock.mono());
             }
             let outcome = self.once_held(target, record).await;
@@ -265,6 +267,13 @@ impl Exchange<'_> {
         target: &Target,
         record: &mut Record,
     ) -> Result<(Gain, Vec<&'static str>), once::Unanswered> {
+        if self
+            .drill
+            .iter()
+            .any(|model| model == target.model.as_str())
+        {
+            return Err(Fault::drilled().into());
+        }
         let (gain, dropped) = self.once(target, self.traceparent(record)).await?;
         let opening = match gain {
             Gain::Stream(opening) if self.is_held_back() => opening,
@@ -412,13 +421,16 @@ impl Exchange<'_> {
         record.fault(fault);
         let shared = &self.worker.shared;
         let failure = self.failure(fault, ended);
+        let report = AttemptReport::failed(target, fault, ended.since(began));
+        course.attempts.push(report);
+        if fault.is_drill {
+            return failure;
+        }
         target.metrics.attempts.inc();
         shared
             .metrics
             .attempt_failed(&target.metrics, fault.reason());
         self.log(target, fault);
-        let report = AttemptReport::failed(target, fault, ended.since(began));
-        course.attempts.push(report);
         let settings = &self.compiled.policy.failover.breaker;
         if target.breaker.failed(failure, settings, ended) {
             tracing::warn!(

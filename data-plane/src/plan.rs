@@ -192,10 +192,10 @@ impl Target {
             ModelName::others()
         };
         let metrics = shared.metrics.target(model, &provider.name, known);
-        let open = metrics.breaker_open.clone();
+        let shown = (metrics.breaker_open.clone(), metrics.attempts.clone());
         Ok(Self {
             model: model.clone(),
-            breaker: shared.breakers.of(&provider.name, &counted_as, open),
+            breaker: shared.breakers.of(&provider.name, &counted_as, shown),
             counted_as,
             upstream_model: route.upstream_model,
             script: compiled.script(model, provider),

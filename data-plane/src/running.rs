@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admin;
 use crate::audit;
+use crate::breakers;
 use crate::clock;
 use crate::config::Config;
 use crate::listener;
@@ -135,6 +136,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let work = worker_of(&proxy);
     let work = webhook::work(work, Arc::clone(&shared), drain.clone(), stop.clone());
     let webhooks = tasks.spawn(work);
+    follow_fleet(&proxy, &shared, &tasks, &stop);
     keep_policy_current(proxy, &shared, &tasks, &stop);
     Ok(Running {
         listen,
@@ -222,6 +224,20 @@ fn worker_of(proxy: &SyncConfig) -> webhook::WorkerConfig {
             incarnation: proxy.incarnation,
         },
     }
+}
+
+/// Shares what is known of failing targets with the fleet.
+fn follow_fleet(
+    proxy: &SyncConfig,
+    shared: &Arc<Shared>,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let fleet = breakers::FleetConfig {
+        endpoints: proxy.endpoints.clone(),
+        proxy: proxy.proxy_id.clone(),
+    };
+    tasks.spawn(breakers::follow(fleet, Arc::clone(shared), stop.clone()));
 }
 
 fn keep_policy_current(

@@ -23,6 +23,7 @@ mod report;
 mod resource;
 mod settings;
 mod sync;
+mod targets;
 mod webhook;
 
 pub use error::{InvalidField, InvalidMessage};

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use crate::clock;
+
 /// Pause between two looks.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -26,4 +28,10 @@ pub async fn until<T>(
     };
     let found = timeout(patience, looking).await;
     found.unwrap_or_else(|_| panic!("not within {patience:?}: {what}"))
+}
+
+/// Tells how long ago it was made.
+pub fn stopwatch() -> impl Fn() -> Duration {
+    let began = clock::now();
+    move || began.elapsed()
 }

@@ -13,7 +13,7 @@ pub(super) enum Needs {
 }
 
 /// Every method, by service.
-const TABLE: [(&str, &[(&str, Needs)]); 14] = [
+const TABLE: [(&str, &[(&str, Needs)]); 15] = [
     (
         "agix.v1.PolicyAdmin",
         &[
@@ -75,6 +75,13 @@ const TABLE: [(&str, &[(&str, Needs)]); 14] = [
     ("agix.v1.TrafficReports", &[("Report", Needs::Role(Proxy))]),
     ("agix.v1.PolicySync", &[("Watch", Needs::Role(Proxy))]),
     ("agix.v1.Quota", &[("Session", Needs::Role(Proxy))]),
+    (
+        "agix.v1.Targets",
+        &[
+            ("Exchange", Needs::Role(Proxy)),
+            ("ListChains", Needs::Role(Viewer)),
+        ],
+    ),
     (
         "agix.v1.Webhooks",
         &[

@@ -10,6 +10,8 @@
 //!   within seconds. They are longer where nobody but a person can help (a key, an account, a model
 //!   that is not there), and where the provider says so.
 //! - Only failures of the target count, not those of the request.
+//! - While the fleet says that the target is left alone, its word decides who tries it; when nothing is
+//!   heard of the fleet, the own pauses do.
 //! - Calls that are answered while all is well need not be told of one by one: whoever carries the
 //!   machine counts them, and tells their number when one fails.
 
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use super::failure::{Failure, Refusal};
 use super::tally::Tally;
-use crate::limits::{BREAKER_LONGEST, RETRY_AFTER_SAME_MODEL};
+use crate::limits::{BREAKER_LONGEST, FLEET_WORD, RETRY_AFTER_SAME_MODEL, TRIAL_PAUSE};
 use crate::policy::BreakerSettings;
 use crate::time::Mono;
 
@@ -29,6 +31,18 @@ pub struct Breaker {
     /// Times it opened since it was last closed.
     openings: u32,
     failures: Tally,
+    /// The fleet's last word.
+    word: Option<Heard>,
+    /// It is open by the fleet's word alone.
+    by_hearsay: bool,
+}
+
+/// The fleet leaves the target alone, and its word goes before the own pauses.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    until: Mono,
+    /// Until when one call may try the target.
+    trial: Option<Mono>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -60,6 +74,17 @@ enum Weight {
 impl Breaker {
     /// Whether a call may begin. One that may, and finds the breaker open, is the trial.
     pub fn admits(&mut self, settings: &BreakerSettings, now: Mono) -> bool {
+        if let Some(word) = self.word.as_mut().filter(|word| now < word.until)
+            && !matches!(self.state, State::Closed)
+        {
+            let may_try = word.trial.take().is_some_and(|until| now < until);
+            if may_try {
+                self.state = State::Trying {
+                    until: now.after(settings.open),
+                };
+            }
+            return may_try;
+        }
         match self.state {
             State::Closed => true,
             State::Open { until } | State::Trying { until } if now < until => false,
@@ -70,6 +95,37 @@ impl Breaker {
                 true
             }
         }
+    }
+
+    /// What the fleet says: whether the target is left alone, and whether this proxy may try it.
+    pub fn told(&mut self, open: bool, trial: bool, settings: &BreakerSettings, now: Mono) {
+        if !open {
+            self.word = None;
+            return;
+        }
+        if matches!(self.state, State::Closed) {
+            self.by_hearsay = true;
+            self.state = State::Open {
+                until: now.after(settings.open),
+            };
+        }
+        let before = self.word.and_then(|word| word.trial);
+        self.word = Some(Heard {
+            until: now.after(FLEET_WORD),
+            trial: trial.then(|| now.after(TRIAL_PAUSE)).or(before),
+        });
+    }
+
+    /// A call of another proxy was answered: what was known of the target is of the past.
+    pub fn recovered(&mut self) {
+        if self.is_open() {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether calls are kept away for what this proxy saw itself.
+    pub const fn is_open_by_itself(&self) -> bool {
+        self.is_open() && !self.by_hearsay
     }
 
     /// Whether calls are kept away, apart from trials.
@@ -126,6 +182,7 @@ impl Breaker {
                 let doubled = 1_u32.checked_shl(self.openings).unwrap_or(u32::MAX);
                 let wait = settings.open.saturating_mul(doubled).max(alone);
                 self.openings = self.openings.saturating_add(1);
+                self.by_hearsay = false;
                 self.state = State::Open {
                     until: now.after(wait.min(longest)),
                 };

@@ -237,7 +237,7 @@ impl Exchange<'_> {
         let read = whole(body, UPSTREAM_ANSWER_BYTES, bounds).await;
         read.map_err(|Unread { fault, bytes }| {
             if bytes == 0 {
-                return fault;
+                return *fault;
             }
             fault.billed(dialect::estimated(self.ask.bytes(), bytes))
         })
@@ -296,7 +296,7 @@ fn is_json_object(body: &[u8]) -> bool {
 /// A body that was not read to its end.
 #[derive(Debug)]
 struct Unread {
-    fault: Fault,
+    fault: Box<Fault>,
     /// Bytes of it that arrived.
     bytes: usize,
 }
@@ -309,7 +309,7 @@ async fn whole(mut body: UpstreamBody, limit: usize, bounds: Bounds) -> Result<B
         let until = bounds.total.min(crate::clock::runtime_now() + bounds.idle);
         let bytes = first.len().saturating_add(rest.len());
         let unread = |failure, message| {
-            let fault = Fault::new(failure, message);
+            let fault = Box::new(Fault::new(failure, message));
             Err(Unread { fault, bytes })
         };
         let part = match timeout_at(until, body.data()).await {

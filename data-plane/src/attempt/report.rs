@@ -26,6 +26,8 @@ pub(crate) struct Fault {
     pub(crate) original: Option<Bytes>,
     /// What the provider bills all the same.
     pub(crate) billed: Option<Box<(Usage, UsageSource)>>,
+    /// Nothing failed: a drill says that it did.
+    pub(crate) is_drill: bool,
 }
 
 /// The agent's limits or budget did not let an attempt begin.
@@ -77,6 +79,7 @@ impl Fault {
             code: None,
             original: None,
             billed: None,
+            is_drill: false,
         }
     }
 
@@ -85,6 +88,19 @@ impl Fault {
         Self {
             billed: Some(Box::new(billed)),
             ..self
+        }
+    }
+
+    /// What a drill says of a target.
+    pub(crate) fn drilled() -> Self {
+        let failure = Failure::Refused {
+            status: 503,
+            refusal: Refusal::Unavailable,
+            retry_after: None,
+        };
+        Self {
+            is_drill: true,
+            ..Self::new(failure, "a drill says that it failed")
         }
     }
 
@@ -97,31 +113,16 @@ impl Fault {
             code: refused.code,
             original: None,
             billed: None,
+            is_drill: false,
         }
     }
 
     /// The word for `attempts[]` and for counters.
     pub(crate) const fn reason(&self) -> &'static str {
-        match self.failure {
-            Failure::Connect => "connect",
-            Failure::Reset => "reset",
-            Failure::FirstTokenTimeout => "first_token_timeout",
-            Failure::IdleTimeout => "idle_timeout",
-            Failure::Deadline => "deadline",
-            Failure::Truncated => "truncated",
-            Failure::Malformed => "malformed",
-            Failure::TooLarge => "too_large",
-            Failure::Refused { refusal, .. } => match refusal {
-                Refusal::RateLimited => "rate_limited",
-                Refusal::QuotaExhausted => "quota_exhausted",
-                Refusal::Credentials => "credentials",
-                Refusal::ModelMissing => "model_missing",
-                Refusal::ContextLength => "context_length",
-                Refusal::ContentFilter => "content_filter",
-                Refusal::Unavailable => "unavailable",
-                Refusal::Request => "bad_request",
-            },
+        if self.is_drill {
+            return "drill";
         }
+        reason(self.failure)
     }
 
     /// The provider's status, if it is what failed.
@@ -203,6 +204,20 @@ impl AttemptReport {
         }
     }
 
+    /// The target gave the answer.
+    pub(crate) fn answered(target: &Target) -> Self {
+        Self {
+            model: target.model.to_string(),
+            provider: target.provider.name.to_string(),
+            outcome: "answered",
+            reason: String::new(),
+            status: None,
+            message: None,
+            duration_ms: None,
+            configuration: false,
+        }
+    }
+
     pub(crate) fn failed(target: &Target, fault: &Fault, lasted: Duration) -> Self {
         Self {
             model: target.model.to_string(),
@@ -239,5 +254,37 @@ impl AttemptReport {
     /// Whether a provider was called.
     pub(crate) fn was_made(&self) -> bool {
         self.duration_ms.is_some()
+    }
+}
+
+/// A failure in a word.
+const fn reason(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Connect => "connect",
+        Failure::Reset => "reset",
+        Failure::FirstTokenTimeout => "first_token_timeout",
+        Failure::IdleTimeout => "idle_timeout",
+        Failure::Deadline => "deadline",
+        Failure::Truncated => "truncated",
+        Failure::Malformed => "malformed",
+        Failure::TooLarge => "too_large",
+        Failure::Refused { refusal, .. } => match refusal {
+            Refusal::RateLimited => "rate_limited",
+            Refusal::QuotaExhausted => "quota_exhausted",
+            Refusal::Credentials => "credentials",
+            Refusal::ModelMissing => "model_missing",
+            Refusal::ContextLength => "context_length",
+            Refusal::ContentFilter => "content_filter",
+            Refusal::Unavailable => "unavailable",
+            Refusal::Request => "bad_request",
+        },
+    }
+}
+
+/// A failure in a few words: `unavailable (503)`.
+pub(crate) fn words_of(failure: Failure) -> String {
+    match failure {
+        Failure::Refused { status, .. } => format!("{} ({status})", reason(failure)),
+        _ => reason(failure).to_owned(),
     }
 }

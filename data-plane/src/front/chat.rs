@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use agix_core::id::{AgentName, Revision};
+use agix_core::limits::CHAIN_TARGETS;
 use agix_core::policy::RateLimits;
 use agix_core::time::Mono;
 use agix_core::usage::{Cost, UsageSource};
@@ -13,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
-use crate::attempt::{Answered, Ask, Exchange, Failed, Gain};
+use crate::attempt::{Answered, Ask, AttemptReport, Exchange, Failed, Gain};
 use crate::dialect::{Caller, ChatRequest, EmbeddingsRequest};
 use crate::front::refusal::{Refusal, Voice, tokens_value};
 use crate::front::reply::{Content, Ids};
@@ -34,6 +35,8 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-agix-attempts");
 const USAGE: HeaderName = HeaderName::from_static("x-agix-usage");
 const SIMULATED: HeaderName = HeaderName::from_static("x-agix-simulated");
 const DROPPED: HeaderName = HeaderName::from_static("x-agix-dropped-params");
+/// Asks for a drill, and tells the path it took.
+const DRILL: HeaderName = HeaderName::from_static("x-agix-drill");
 const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// Where OpenAI's and Anthropic's client libraries say how long they wait, in seconds.
 const CALLER_TIMEOUTS: [HeaderName; 2] = [
@@ -70,6 +73,8 @@ pub(super) struct Asked {
     pub(super) ids: Ids,
     pub(super) voice: Voice,
     pub(super) forwarded: HeaderMap,
+    /// Targets that a drill says have failed.
+    pub(super) drill: Vec<String>,
     pub(super) deadline: Mono,
 }
 
@@ -126,6 +131,7 @@ pub(super) async fn answer(
         ask,
         ids: ids.clone(),
         voice: seen.voice.clone(),
+        drill: drilled(&parts.headers),
         deadline,
     };
     if asked.exchange().is_held_back() {
@@ -152,6 +158,7 @@ impl Asked {
             ask: &self.ask,
             ids: &self.ids,
             forwarded: &self.forwarded,
+            drill: &self.drill,
             deadline: self.deadline,
         }
     }
@@ -168,9 +175,21 @@ impl Asked {
         };
         let with = (&self.worker, &*self.compiled, &self.voice);
         let until = (self.ask.bytes(), self.deadline);
+        let path = (!self.drill.is_empty()).then(|| self.path(&answered));
         let mut reply = reply(with, &self.plan, answered, record, until);
+        if let Some(path) = path {
+            insert_text(&mut reply.headers, DRILL, &path);
+        }
         announce(&mut reply.headers, &self.gate, self.limits.as_ref());
         Ok(reply)
+    }
+
+    /// The path that a drill took, as JSON.
+    fn path(&self, answered: &Answered) -> String {
+        let last = self.plan.targets.get(answered.target);
+        let last = last.map(AttemptReport::answered);
+        let path: Vec<_> = answered.before.iter().chain(&last).collect();
+        serde_json::to_string(&path).unwrap_or_default()
     }
 
     pub(super) fn refusal(&self, failed: Failed, record: Record) -> Refusal {
@@ -231,6 +250,14 @@ pub(super) fn caller_patience(headers: &HeaderMap) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds)
         .ok()
         .filter(|patience| !patience.is_zero())
+}
+
+/// The targets that a drill says have failed: for the request that asks for it, and nobody else.
+fn drilled(headers: &HeaderMap) -> Vec<String> {
+    let named = headers.get(DRILL).and_then(|names| names.to_str().ok());
+    let names = named.into_iter().flat_map(|names| names.split(','));
+    let names = names.map(|name| name.trim().to_owned());
+    names.take(CHAIN_TARGETS + 1).collect()
 }
 
 /// The headers that a provider of the caller's own dialect gets from the caller.

@@ -187,6 +187,7 @@ async fn ask(
         ask: &ask,
         ids: &ids,
         forwarded: &HeaderMap::new(),
+        drill: &[],
         deadline,
     };
     match exchange.run(&mut record).await {

@@ -14,6 +14,7 @@ mod cost_exact;
 mod failover_amount;
 mod failover_breaker;
 mod failover_decisions;
+mod failover_fleet;
 mod failover_outage;
 mod failover_rescue;
 mod faults;

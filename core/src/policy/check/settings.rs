@@ -6,8 +6,8 @@ use super::address;
 use super::{Place, Problems};
 use crate::id::WebhookName;
 use crate::limits::{
-    BUDGET_ALERTS, LONGEST_SETTING, MAX_RETRIES, PROPOSED_NAMES, RETRY_BUDGET_PERCENT,
-    SAME_MODEL_RETRIES, TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_RETRIES_MOST,
+    BUDGET_ALERTS, LONGEST_SETTING, MAX_RETRIES, PROPOSED_NAMES, SAME_MODEL_RETRIES,
+    TEMPLATE_BYTES, WEBHOOK_ATTEMPTS_MOST, WEBHOOK_RETRIES_MOST,
 };
 use crate::policy::document::suggest::nearest;
 use crate::policy::duration::written;
@@ -33,9 +33,9 @@ impl Policy {
         let legal = same <= SAME_MODEL_RETRIES;
         check("same_model_retries", legal, code::BAD_NUMBER, &rule);
 
-        let legal = settings.retry_budget.percent <= RETRY_BUDGET_PERCENT;
-        let rule = format!("must be at most {RETRY_BUDGET_PERCENT}");
-        check("retry_budget.percent", legal, code::BAD_NUMBER, &rule);
+        let legal = settings.retry_budget.percent <= 100;
+        let rule = "must be at most 100";
+        check("retry_budget.percent", legal, code::BAD_NUMBER, rule);
 
         let longest = written(&LONGEST_SETTING);
         let rule = format!("must be longer than nothing and at most {longest}");

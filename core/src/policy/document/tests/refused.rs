@@ -200,7 +200,7 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:13 AGX0009 failover.breaker.max_open",
     ),
     (
-        "failover: { retry_budget: { percent: 1001 } }",
+        "failover: { retry_budget: { percent: 101 } }",
         "1:38 AGX0008 failover.retry_budget.percent",
     ),
     (
