@@ -21,7 +21,8 @@ CONSOLE = os.environ.get("AGIX_TEST_CONSOLE", "")
 PROXIES = [os.environ["AGIX_TEST_PROXY"], os.environ.get("AGIX_TEST_SECOND_PROXY", "")]
 SECRET = "webhook-canary-7d1f"
 PROMPT = "prompt-canary-55aa"
-PAGES = ["/", "/agents", "/agents/code-reviewer", "/requests", "/policy", "/policy/1",
+PAGES = ["/", "/agents", "/agents/code-reviewer", "/chains", "/requests",
+         "/policy", "/policy/1",
          "/policy/diff?from=1&to=2", "/policy/1/rollback", "/webhooks", "/fleet"]
 PATIENCE = 20_000
 # Without them Chromium looks for Google's hosts on its own account.
@@ -131,12 +132,20 @@ def test_a_request_says_why_it_failed_over(page, traffic):
     page.goto(f"{CONSOLE}/requests")
     page.get_by_label("Outcome").select_option("failover")
     page.get_by_role("button", name="Show").click()
-    row = page.get_by_role("row").filter(has_text="failed over").first
-    expect(row).to_contain_text("gpt-4o at openai: unavailable (503)")
+    row = page.get_by_role("row").filter(has_text="gpt-4o at openai: unavailable (503)").first
+    expect(row).to_contain_text("failed over")
     expect(row).to_contain_text("claude-opus-4-6")
     page.get_by_label("Outcome").select_option("refused")
     page.get_by_role("button", name="Show").click()
     expect(page.get_by_role("row").filter(has_text="batch").first).to_contain_text("429")
+
+
+def test_a_chain_shows_which_target_fails_and_why(page, traffic):
+    page.goto(f"{CONSOLE}/chains")
+    chain = page.get_by_role("region", name="Targets of gpt-4o", exact=True)
+    expect(chain.get_by_role("row").nth(1)).to_contain_text("unavailable")
+    expect(chain.get_by_role("row").nth(2)).to_contain_text("claude-opus-4-6")
+    expect(chain.get_by_role("row").nth(2)).not_to_contain_text("not called yet")
 
 
 def test_an_agent_shows_its_limits_and_its_spend_by_model(page, traffic):

@@ -4,6 +4,7 @@ use agix_core::limits::GRPC_MESSAGE_BYTES;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
 use agix_proto::v1::policy_admin_client::PolicyAdminClient;
+use agix_proto::v1::targets_client::TargetsClient;
 use agix_proto::v1::traffic_client::TrafficClient;
 use agix_proto::v1::webhook_admin_client::WebhookAdminClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -72,6 +73,10 @@ impl Calls {
 
     pub(super) fn ledger(&self) -> LedgerAdminClient<Service> {
         LedgerAdminClient::new(self.service.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
+    }
+
+    pub(super) fn targets(&self) -> TargetsClient<Service> {
+        TargetsClient::new(self.service.clone()).max_decoding_message_size(GRPC_MESSAGE_BYTES)
     }
 
     pub(super) fn traffic(&self) -> TrafficClient<Service> {

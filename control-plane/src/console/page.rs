@@ -1,6 +1,7 @@
 //! The pages. One file each: it calls, and gives its template what there is to show.
 
 mod agents;
+mod chains;
 mod fleet;
 mod overview;
 mod policy;
@@ -39,6 +40,7 @@ pub(super) fn router() -> Router<Arc<Console>> {
             "/webhooks/{id}/replay",
             get(webhooks::ask_replay).post(webhooks::replay),
         )
+        .route("/chains", get(chains::show))
         .route("/requests", get(requests::list))
         .route("/fleet", get(fleet::show))
         .route("/sign-in", get(sign_in::ask).post(sign_in::sign_in))

@@ -12,7 +12,7 @@ use super::Console;
 use super::error::PageError;
 use super::guard::Visitor;
 
-const TEMPLATES: [(&str, &str); 15] = [
+const TEMPLATES: [(&str, &str); 16] = [
     ("layout.html", include_str!("template/layout.html")),
     ("parts.html", include_str!("template/parts.html")),
     ("overview.html", include_str!("template/overview.html")),
@@ -26,6 +26,7 @@ const TEMPLATES: [(&str, &str); 15] = [
     ("webhook.html", include_str!("template/webhook.html")),
     ("replay.html", include_str!("template/replay.html")),
     ("fleet.html", include_str!("template/fleet.html")),
+    ("chains.html", include_str!("template/chains.html")),
     ("requests.html", include_str!("template/requests.html")),
     ("sign_in.html", include_str!("template/sign_in.html")),
 ];
@@ -235,6 +236,12 @@ pub(super) fn count(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `12 %`: a share, cut off.
+pub(super) fn percent(part: u64, whole: u64) -> String {
+    let hundredths = u128::from(part).saturating_mul(100);
+    format!("{} %", hundredths.checked_div(whole.into()).unwrap_or(0))
 }
 
 /// `16:40:02`, in UTC.

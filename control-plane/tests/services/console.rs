@@ -58,6 +58,8 @@ async fn every_page_is_there_and_says_that_nothing_comes_from_elsewhere() {
     let paths = [
         "/",
         "/agents",
+        "/chains",
+        "/requests",
         "/policy",
         "/policy/1",
         "/webhooks",

@@ -210,6 +210,7 @@ async fn the_console_shows_and_does_what_the_token_is_for() {
     let pages = [
         "/",
         "/agents",
+        "/chains",
         "/requests",
         "/policy",
         "/policy/1",
