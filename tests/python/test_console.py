@@ -157,6 +157,7 @@ def test_an_agent_shows_its_limits_and_its_spend_by_model(page, traffic):
 
 def test_a_page_is_kept_up_to_date(page, traffic):
     page.goto(f"{CONSOLE}/fleet")
+    expect(page.get_by_text("2 of the ledger's sessions have a lease")).to_be_visible()
     row = page.get_by_role("row").filter(has_text="proxy-1")
     before = int(re.sub(r"\D", "", row.get_by_role("cell").nth(5).inner_text()))
     chat(PROXIES[0], "code-reviewer")

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use agix_proto::v1::{ListProxiesRequest, ProxyInfo};
+use agix_proto::v1::{ListAgentsRequest, ListProxiesRequest, ProxyInfo};
 use axum::Extension;
 use axum::extract::State;
 use serde::Serialize;
 
 use super::Page;
 use crate::console::Console;
-use crate::console::guard::Visitor;
+use crate::console::error::PageError;
+use crate::console::guard::{Calls, Visitor};
 use crate::console::view::{Moment, count};
 
 #[derive(Debug, Serialize)]
@@ -17,6 +18,8 @@ struct Fleet {
     revision: u64,
     proxies: Vec<Proxy>,
     left_out: u32,
+    /// Absent while the ledger cannot be asked.
+    leases: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -46,13 +49,33 @@ pub(super) async fn show(
     let answer = answer.into_inner();
     let current = answer.current_revision;
     let proxies = answer.proxies.into_iter();
+    let leases = leases(&visitor.calls).await?;
     let page = Fleet {
+        leases,
         revision: current,
         proxies: proxies.map(|info| proxy(&console, info, current)).collect(),
         left_out: answer.proxies_left_out,
     };
     let template = ("fleet.html", "fleet", "Fleet");
     console.page(&visitor, template, &page).await
+}
+
+/// How many sessions of proxies have a lease of the ledger.
+async fn leases(calls: &Calls) -> Result<Option<u32>, PageError> {
+    let request = ListAgentsRequest {
+        agents: Vec::new(),
+        most_active: 1,
+    };
+    match calls
+        .ledger()
+        .list_agents(request)
+        .await
+        .map_err(PageError::from)
+    {
+        Ok(answer) => Ok(Some(answer.into_inner().sessions)),
+        Err(PageError::Refused(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 fn proxy(console: &Console, info: ProxyInfo, current: u64) -> Proxy {
