@@ -544,7 +544,9 @@ pub const OUTAGE_GRACE: Duration = Duration::from_secs(10);
 /// another control plane owns it.
 pub const OUTAGE_WAIT: Duration = Duration::from_secs(14);
 /// Silence of the ledger in spite of questions after which those who wait no longer count on an answer.
-pub const OUTAGE_SILENCE: Duration = Duration::from_secs(1);
+/// Longer than [`LEASE_RENEWAL_STEP`], in whose steps answers are seen, and less than
+/// [`ADMISSION_WAIT`].
+pub const OUTAGE_SILENCE: Duration = Duration::from_millis(1_500);
 /// How long requests are let through without the ledger, where the policy allows it.
 pub const OUTAGE_ALLOWED_TIME: Duration = Duration::from_mins(5);
 /// What they may cost at one proxy: one part in so many of the agent's smallest budget.

@@ -357,8 +357,8 @@ impl Link {
         self.session.is_some() && lasts
     }
 
-    /// Whether the ledger is asked in vain: it cannot be reached, or has not answered a question of the
-    /// last second. Holds for those for whom it is asked all the time.
+    /// Whether the ledger is asked in vain: it cannot be reached, or has answered no question for
+    /// [`OUTAGE_SILENCE`]. Holds for those for whom it is asked all the time.
     pub fn is_unheard(&self, now: Mono) -> bool {
         !self.up || !self.is_usable(now) || self.until.after(OUTAGE_SILENCE) < lease_end(now)
     }

@@ -141,7 +141,10 @@ impl Agent {
             Wish::Begin(need) => self.lacks_only_money(need),
             Wish::Reserve { .. } => true,
         };
-        if link.is_unheard(now) {
+        let is_down = !link.up || !link.is_usable(now);
+        // Nobody asks again and again for money that others have set aside: of those who wait for it the
+        // ledger's silence says nothing until the link is down.
+        if link.is_unheard(now) && (is_down || !lacks_only_money) {
             // Until another control plane owns the ledger, unless the policy does not wait for one.
             let is_out = link.is_away_for(OUTAGE_GRACE, now) || waited >= OUTAGE_WAIT;
             let goes_on = self.on_outage(lacks_only_money) == OnOutage::Allow;
