@@ -21,6 +21,7 @@ mod document;
 mod exit;
 mod files;
 mod output;
+mod proxy;
 mod rollout;
 
 use std::process::ExitCode;

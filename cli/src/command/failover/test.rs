@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::Global;
 use crate::exit::{Exit, Failure};
 use crate::output::{Look, Output, Table, View, clean};
+use crate::proxy::Proxy;
 
 /// Arguments of `failover test`.
 #[derive(Debug, clap::Args)]
@@ -56,11 +57,6 @@ pub(super) struct TestArgs {
 /// Why there is no path to show.
 #[derive(Debug, thiserror::Error)]
 enum DrillError {
-    #[error("the proxy at {proxy} cannot be asked")]
-    Post {
-        proxy: String,
-        source: reqwest::Error,
-    },
     #[error("the proxy answered {status}: {text}")]
     Refused { status: u16, text: String },
 }
@@ -125,19 +121,9 @@ pub(super) async fn run(args: &TestArgs, global: &Global, output: Output) -> Res
 
 impl TestArgs {
     async fn ask(&self, global: &Global) -> Result<Drill, Failure> {
-        let proxy = self.proxy.trim_end_matches('/');
-        let failed = |source| {
-            let proxy = proxy.to_owned();
-            Failure::new(Exit::Unreachable, DrillError::Post { proxy, source })
-                .help("name another proxy with --proxy or AGIX_PROXY")
-        };
-        // Whoever was first to install one has done no harm.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(global.request_timeout);
-        let client = client.build().map_err(failed)?;
+        let proxy = Proxy::at(&self.proxy);
+        let client = proxy.client(global.request_timeout)?;
+        let failed = |source| proxy.failed(source);
         let asked = [self.model.clone()];
         let failing = if self.fail.is_empty() {
             &asked[..]
@@ -151,7 +137,7 @@ impl TestArgs {
             "max_completion_tokens": 16,
         });
         let mut request = client
-            .post(format!("{proxy}/v1/chat/completions"))
+            .post(format!("{}/v1/chat/completions", proxy.address))
             .header("content-type", "application/json")
             .header("x-agix-drill", failing.join(","));
         if let Some(agent) = &self.agent {

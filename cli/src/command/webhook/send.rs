@@ -19,6 +19,7 @@ use crate::clock;
 use crate::command::get::current_policy;
 use crate::exit::{Exit, Failure};
 use crate::output::{Look, Output, View, clean};
+use crate::proxy::Proxy;
 
 /// Arguments of `webhook send`.
 #[derive(Debug, clap::Args)]
@@ -81,11 +82,6 @@ enum SendError {
     NoSecret,
     #[error("the policy has no webhook `{0}`")]
     Unknown(WebhookName),
-    #[error("the proxy at {proxy} cannot be asked")]
-    Post {
-        proxy: String,
-        source: reqwest::Error,
-    },
     #[error("the proxy answered {status}{}", .text)]
     Refused { status: u16, text: String },
     #[error("the proxy's answer cannot be understood: {0}")]
@@ -148,22 +144,11 @@ struct Post<'a> {
 
 impl Post<'_> {
     async fn send(&self, body: Vec<u8>) -> Result<Sent, Failure> {
-        let proxy = self.args.proxy.trim_end_matches('/');
+        let proxy = Proxy::at(&self.args.proxy);
         let wait = if self.args.wait { "?wait=true" } else { "" };
-        let url = format!("{proxy}/v1/webhooks/{}{wait}", self.args.name);
-        let failed = |source| {
-            let proxy = proxy.to_owned();
-            Failure::new(Exit::Unreachable, SendError::Post { proxy, source })
-                .help("name another proxy with --proxy or AGIX_PROXY")
-        };
-        // Whoever was first to install one has done no harm.
-        drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
-            .timeout(self.timeout);
-        let client = client.build().map_err(failed)?;
+        let url = format!("{}/v1/webhooks/{}{wait}", proxy.address, self.args.name);
+        let client = proxy.client(self.timeout)?;
+        let failed = |source| proxy.failed(source);
         let seconds = clock::wall().as_second();
         let id = format!("agixctl-{:032x}", fastrand::u128(..));
         let mut request = client
