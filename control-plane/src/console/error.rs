@@ -1,8 +1,12 @@
 //! Why there is no page, as a page.
 
+use std::error::Error;
+
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use tonic::{Code, Status};
+
+use super::session::NoRandomness;
 
 /// Why a page cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +35,9 @@ pub(super) enum PageError {
     /// The page took too long.
     #[error("the page took too long; the control plane is busy")]
     Slow,
+    /// Nobody can be signed in.
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
     /// The program is wrong.
     #[error("the page cannot be made")]
     Broken(#[from] tera::Error),
@@ -61,7 +68,7 @@ impl PageError {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Random(_) | Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -71,8 +78,9 @@ impl IntoResponse for PageError {
         if matches!(self, Self::SignIn) {
             return (StatusCode::SEE_OTHER, [(header::LOCATION, "/sign-in")]).into_response();
         }
-        if let Self::Broken(error) = &self {
-            tracing::error!(%error, "a page of the console cannot be made");
+        if let Self::Random(_) | Self::Broken(_) = &self {
+            let error: &dyn Error = &self;
+            tracing::error!(error, "a page of the console cannot be made");
         }
         let status = self.status();
         let page = format!(

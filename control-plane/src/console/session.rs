@@ -7,6 +7,7 @@ use agix_core::limits::{CONSOLE_SESSION_TIME, CONSOLE_SESSIONS};
 use agix_core::time::Mono;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use sha2::{Digest as _, Sha256};
 
 use super::api::Token;
@@ -47,7 +48,9 @@ impl Sessions {
     /// Signs in, and says the session's name.
     pub(super) fn open(&self, token: Token) -> Result<String, NoRandomness> {
         let mut name = [0_u8; NAME_BYTES];
-        fill(&mut name)?;
+        SystemRandom::new()
+            .fill(&mut name)
+            .map_err(|_unspecified| NoRandomness)?;
         let name = URL_SAFE_NO_PAD.encode(name);
         let now = self.clock.mono();
         let mut open = self.lock();
@@ -79,17 +82,6 @@ impl Sessions {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<[u8; 32], Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Random bytes of the system.
-fn fill(bytes: &mut [u8]) -> Result<(), NoRandomness> {
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let flags = rustix::rand::GetRandomFlags::empty();
-        let got = rustix::rand::getrandom(rest, flags).map_err(|_error| NoRandomness)?;
-        filled = filled.saturating_add(got);
-    }
-    Ok(())
 }
 
 fn key(name: &str) -> [u8; 32] {

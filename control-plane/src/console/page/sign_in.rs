@@ -61,11 +61,7 @@ pub(super) async fn sign_in(
         }
         Err(status) => return Err(status.into()),
     }
-    let session = console.sessions.open(token);
-    let session = session.map_err(|error| {
-        tracing::error!(%error, "nobody can sign in");
-        PageError::Slow
-    })?;
+    let session = console.sessions.open(token)?;
     Ok(redirect_with(&format!(
         "{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
         CONSOLE_SESSION_TIME.as_secs()
