@@ -91,7 +91,9 @@ async fn keep_busy(plane: &Plane, home: &Path) {
     let mock = MockProvider::start().unwrap();
     let policy = POLICY.replace("MOCK", &mock.address().to_string());
     plane.agixctl.apply(&policy, &["-m", "first"]).await;
-    let more = policy.replace("500", "600");
+    // Not any 500: the port of the provider may have one.
+    let more = policy.replace("requests_per_hour: 500", "requests_per_hour: 600");
+    assert_ne!(more, policy);
     plane.agixctl.apply(&more, &["-m", "second"]).await;
     let any = "127.0.0.1:0";
     let arguments = [
