@@ -455,6 +455,8 @@ pub const AUDIT_CONTENT_BYTES: usize = 64 * 1024;
 pub const AUDIT_FILE_BYTES: u64 = 100 * 1024 * 1024;
 /// Files of audit records that are kept, unless the operator says otherwise.
 pub const AUDIT_FILES: u32 = 10;
+/// Time for which records gather before they are written together.
+pub const AUDIT_GATHER_TIME: Duration = Duration::from_millis(20);
 /// Time the last audit records get to be written when a proxy stops.
 pub const AUDIT_FLUSH_TIME: Duration = Duration::from_secs(5);
 /// Most tokens of a simulated answer.

@@ -19,7 +19,8 @@ use std::thread;
 
 use agix_core::id::ProxyId;
 use agix_core::limits::{
-    AUDIT_BUFFER_BYTES, AUDIT_BYTES, AUDIT_FILE_BYTES, AUDIT_FILES, AUDIT_FLUSH_TIME, AUDIT_QUEUE,
+    AUDIT_BUFFER_BYTES, AUDIT_BYTES, AUDIT_FILE_BYTES, AUDIT_FILES, AUDIT_FLUSH_TIME,
+    AUDIT_GATHER_TIME, AUDIT_QUEUE,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -184,6 +185,8 @@ impl Backlog {
 impl Writer {
     fn run(mut self, records: &Receiver<Message>) {
         while let Ok(first) = records.recv() {
+            // Until then a request that hands its record in wakes nobody.
+            thread::sleep(AUDIT_GATHER_TIME);
             let mut next = Some(first);
             while let Some(message) = next {
                 match message {
