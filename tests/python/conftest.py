@@ -61,3 +61,30 @@ def until(what, seconds, look):
             return found
         time.sleep(0.01)
     pytest.fail(f"not within {seconds} s: {what}")
+
+
+# What became of each cell of test_matrix.py: (cell, provider) -> outcome.
+CELLS = {}
+
+
+def pytest_runtest_logreport(report):
+    if "test_matrix.py" in report.nodeid and (report.when == "call" or report.failed):
+        name, _, parameters = report.nodeid.partition("::test_")[2].partition("[")
+        *more, provider = parameters.rstrip("]").split("-")
+        cell = " ".join([name.replace("_", " "), *more])
+        passed = dict(report.user_properties).get("cell", "ok")
+        CELLS[cell, provider] = passed if report.passed else "FAILED"
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of a caller: what it does by what serves it."""
+    if not CELLS:
+        return
+    from test_matrix import PROVIDERS, caller
+
+    line = terminalreporter.write_line
+    line("")
+    line(f"{caller.NAME:52}" + "".join(f"{provider:>11}" for provider in PROVIDERS))
+    for cell in dict.fromkeys(cell for cell, _ in CELLS):
+        row = [CELLS.get((cell, provider), "-") for provider in PROVIDERS]
+        line(f"  {cell:50}" + "".join(f"{found:>11}" for found in row))

@@ -31,6 +31,7 @@ mod quota_outage;
 mod quota_rates;
 mod replicas;
 mod sdk;
+mod sdk_matrix;
 mod seen_acts;
 mod seen_audit;
 mod seen_metrics;

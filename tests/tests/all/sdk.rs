@@ -35,28 +35,35 @@ rate_limits: { patient: { requests_per_minute: 3 } }
 budgets: { poor: { daily_limit_usd: 0.001 } }
 ";
 
-fn root() -> PathBuf {
+/// A file of the repository.
+pub(crate) fn file(path: &str) -> PathBuf {
     let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    manifest
-        .parent()
-        .expect("the crate is in the repository")
-        .to_owned()
+    let root = manifest.parent().expect("the crate is in the repository");
+    root.join(path)
 }
 
-/// Runs the tests of one file against a proxy of its own.
-async fn passes(file: &str, policy: &str) {
-    let python = root().join("target/python/bin/python");
+/// Python with the libraries, in the directory of their tests.
+pub(crate) fn python(arguments: &[&str]) -> Command {
+    let mut command = Command::new(file("target/python/bin/python"));
+    command
+        .args(arguments)
+        .current_dir(file("tests/python"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// Runs the tests that `command` starts against a proxy of their own; what they said.
+///
+/// `step` of `scripts/test` makes the program.
+pub(crate) async fn passes(mut command: Command, step: &str, policy: &str) -> String {
+    let program = PathBuf::from(command.get_program());
     assert!(
-        python.is_file(),
-        "{} does not exist: make it with `scripts/test python`",
-        python.display()
+        program.is_file(),
+        "{} does not exist: make it with `scripts/test {step}`",
+        program.display()
     );
     let bed = TestBed::start(policy).await;
-    let mut command = Command::new(python);
     command
-        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider", file])
-        .current_dir(root().join("tests/python"))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env(
             "AGIX_TEST_PROXY",
             format!("http://{}", bed.proxies[0].address),
@@ -64,25 +71,32 @@ async fn passes(file: &str, policy: &str) {
         .env("AGIX_TEST_MOCK", format!("http://{}", bed.mock.address()));
     let run = tokio::task::spawn_blocking(move || command.output());
     let output = run.await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(
         output.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&output.stdout),
+        "{said}{}",
         String::from_utf8_lossy(&output.stderr)
     );
+    said
+}
+
+/// Runs the tests of one file of Python.
+async fn file_passes(name: &str, policy: &str) {
+    let arguments = ["-m", "pytest", "-q", "-p", "no:cacheprovider", name];
+    passes(python(&arguments), "python", policy).await;
 }
 
 #[tokio::test]
 async fn the_openai_library_works() {
-    passes("test_openai.py", POLICY).await;
+    file_passes("test_openai.py", POLICY).await;
 }
 
 #[tokio::test]
 async fn the_openai_library_understands_limits_and_budgets() {
-    passes("test_limits.py", LIMITS).await;
+    file_passes("test_limits.py", LIMITS).await;
 }
 
 #[tokio::test]
 async fn the_anthropic_library_works() {
-    passes("test_anthropic.py", MESSAGES).await;
+    file_passes("test_anthropic.py", MESSAGES).await;
 }
