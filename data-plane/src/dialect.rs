@@ -75,6 +75,9 @@ pub enum Caller {
 }
 
 impl Caller {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+
     /// The dialect of providers that take the caller's own bytes.
     pub const fn native(self) -> Dialect {
         match self {
@@ -93,6 +96,9 @@ impl Caller {
 }
 
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+
     /// The dialect a provider of this kind speaks.
     pub const fn of(api: Api) -> Self {
         match api {
@@ -257,7 +263,7 @@ pub fn decode_answer(
         usage: reply.usage,
         output_bytes: reply.output_bytes(),
         finish: Some(reply.finish),
-        model: (!reply.model.is_empty()).then(|| reply.model.into_owned()),
+        model: neutral::model_name(&reply.model),
     })
 }
 

@@ -526,7 +526,8 @@ proptest! {
         which in any::<prop::sample::Index>(),
         damages in damages(),
     ) {
-        let inputs = inputs("anthropic-answer");
+        let folders = ["anthropic-answer", "gemini-answer", "openai-answer"];
+        let inputs: Vec<_> = folders.into_iter().flat_map(inputs).collect();
         let (_, input) = which.get(&inputs);
         let input = Bytes::from(damaged(input.clone(), &damages));
         for (.., (caller, dialect)) in STREAMS {
@@ -541,7 +542,8 @@ proptest! {
         which in any::<prop::sample::Index>(),
         damages in damages(),
     ) {
-        let inputs = inputs("anthropic-request");
+        let folders = ["anthropic-request", "gemini-request", "openai-request"];
+        let inputs: Vec<_> = folders.into_iter().flat_map(inputs).collect();
         let (_, input) = which.get(&inputs);
         let input = Bytes::from(damaged(input.clone(), &damages));
         for (.., (caller, dialect)) in STREAMS {

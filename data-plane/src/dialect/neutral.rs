@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use agix_core::limits::MODEL_NAME_BYTES;
 use agix_core::usage::Usage;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -215,6 +216,13 @@ impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
+}
+
+/// What a provider calls its model, if it does: no longer than names are, since each event of a
+/// translated stream repeats it.
+pub(super) fn model_name(name: &str) -> Option<String> {
+    let name = name.get(..name.floor_char_boundary(MODEL_NAME_BYTES))?;
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Texts joined, with `between` (as JSON writes it) between two of them.

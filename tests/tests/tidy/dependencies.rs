@@ -11,7 +11,7 @@ use crate::repository::{files, root};
 use crate::{Outcome, none};
 
 /// What each crate of the workspace may use of the others, tests left out.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("agix-core", &[]),
     ("agix-proto", &["agix-core"]),
     ("agix-control-plane", &["agix-core", "agix-proto"]),
@@ -36,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("agix-sim", &["agix-core"]),
+    ("agix-fuzz", &["agix-core", "agix-proto", "agix-proxy"]),
     (
         "agix-bench",
         &["agix-core", "agix-proto", "agix-control-plane"],

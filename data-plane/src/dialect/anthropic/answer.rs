@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::Report;
-use crate::dialect::neutral::{Call, Part, Reply, Text};
+use crate::dialect::neutral::{Call, Part, Reply, Text, model_name};
 use crate::dialect::{Answer, BadAnswer, Refused};
 
 #[derive(Deserialize)]
@@ -65,7 +65,7 @@ pub(in crate::dialect) fn pass(body: Bytes) -> Result<Answer, BadAnswer> {
         usage: message.usage(),
         output_bytes: bytes.fold(0, u64::saturating_add),
         finish: Some(message.finish()?),
-        model: (!message.model.is_empty()).then(|| message.model.to_string()),
+        model: model_name(&message.model),
         body,
     })
 }

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::stream::{ContentDelta, MessageDelta, Start, Wire, note_usage, part};
 use super::usage::Report;
 use super::write;
+use crate::dialect::neutral::model_name;
 use crate::dialect::sse::Event;
 use crate::dialect::stream::{Outgoing, Progress, not_an_event};
 use crate::dialect::{Finish, StreamFault, StreamItemKind};
@@ -91,7 +92,8 @@ impl Relay {
         for block in &self.open {
             write::block_stop(*block, buffer);
         }
-        let end = match self.held.take() {
+        // One that does not say why it ended is no end.
+        let end = match self.held.take().filter(|_| self.ended) {
             Some(held) => held,
             None => write::message_delta(Finish::Length, usage),
         };
@@ -126,7 +128,7 @@ impl Relay {
             "message_start" => {
                 let start: Start<'_> = part(wire.message)?;
                 note_usage(&mut self.report, start.usage, progress);
-                progress.model = (!start.model.is_empty()).then(|| start.model.into_owned());
+                progress.model = model_name(&start.model);
                 self.begun = true;
             }
             "content_block_start" => {

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::answer::Block;
 use super::usage::Report;
-use crate::dialect::neutral::{Step, Text};
+use crate::dialect::neutral::{Step, Text, model_name};
 use crate::dialect::sse::Event;
 use crate::dialect::stream::{Progress, not_an_event};
 use crate::dialect::translation::Teller;
@@ -149,11 +149,9 @@ impl Source {
         self.begun = true;
         let start: Start<'_> = part(wire.message)?;
         note_usage(&mut self.report, start.usage, progress);
-        teller.tell(&Step::Begin {
-            model: &start.model,
-        })?;
-        progress.model = (!start.model.is_empty()).then(|| start.model.into_owned());
-        Ok(())
+        progress.model = model_name(&start.model);
+        let model = progress.model.as_deref().unwrap_or_default();
+        teller.tell(&Step::Begin { model })
     }
 
     fn begin_block(

@@ -7,7 +7,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use super::answer::call_id;
 use super::response::{FunctionCall, Response};
 use crate::dialect::StreamFault;
-use crate::dialect::neutral::{Step, Text, object_in};
+use crate::dialect::neutral::{Step, Text, model_name, object_in};
 use crate::dialect::sse::Event;
 use crate::dialect::stream::{Progress, not_an_event};
 use crate::dialect::translation::Teller;
@@ -52,8 +52,8 @@ impl Source {
         if response.usage_metadata.is_some() {
             progress.usage = response.usage();
         }
-        if progress.model.is_none() && !response.model_version.is_empty() {
-            progress.model = Some(response.model_version.to_string());
+        if progress.model.is_none() {
+            progress.model = model_name(&response.model_version);
         }
         let Some(mut candidate) = response.candidate() else {
             return Ok(());

@@ -1,11 +1,13 @@
 //! The choices of an answer or of one event of it: looked through without keeping anything.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::Finish;
+use crate::dialect::neutral::model_name;
 use crate::dialect::request::present;
 use crate::dialect::splice::{is_given, literal};
 
@@ -190,8 +192,8 @@ impl<'a> Outline<'a> {
 
     /// The name of the model, unless it is empty.
     pub(super) fn model(&self) -> Option<String> {
-        let name: String = serde_json::from_str(self.model?.get()).ok()?;
-        (!name.is_empty()).then_some(name)
+        let name: Cow<'_, str> = serde_json::from_str(self.model?.get()).ok()?;
+        model_name(&name)
     }
 }
 
