@@ -89,8 +89,11 @@ enum Reader {
 }
 
 impl Progress {
-    /// Counts a piece of text that passed.
+    /// Counts a piece of text that passed, unless it is empty.
     pub(in crate::dialect) fn count(&mut self, text: Text<'_>) {
+        if text.inner().is_empty() {
+            return;
+        }
         self.output_bytes = self.output_bytes.saturating_add(text.bytes());
         self.pieces = self.pieces.saturating_add(1);
     }

@@ -10,6 +10,7 @@ use agix_core::limits::STREAM_OPEN_BLOCKS;
 use agix_core::usage::Usage;
 use bytes::Bytes;
 
+use super::answer::Block;
 use super::stream::{ContentDelta, MessageDelta, Start, Wire, note_usage, part};
 use super::usage::Report;
 use super::write;
@@ -136,7 +137,11 @@ impl Relay {
                 if self.open.len() > STREAM_OPEN_BLOCKS {
                     return Err(StreamFault::Malformed("it has too many open blocks"));
                 }
-                progress.pieces = progress.pieces.saturating_add(1);
+                // The name of a tool is output. A text that begins has said nothing yet.
+                let block = part::<Block<'_>>(wire.content_block);
+                if !block.is_ok_and(|it| matches!(&*it.kind, "text" | "thinking")) {
+                    progress.pieces = progress.pieces.saturating_add(1);
+                }
             }
             "content_block_delta" => {
                 let delta: ContentDelta<'_> = part(wire.delta)?;
