@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::behaviour::{Behaviour, UsageReport};
 use super::rendering::{Accepted, Part, Refused, Rendering, count, text_bytes};
-use super::reply::{Answer, Finish};
+use super::reply::{Answer, Finish, ToolCall};
 
 const FIELDS: [&str; 19] = [
     "cache_control",
@@ -127,7 +127,7 @@ pub(super) fn accept(body: &[u8]) -> Result<Accepted, Refused> {
     })
 }
 
-/// Whether tools are offered. Each call is answered in the next message, before anything else there.
+/// Whether a tool may be called: some are offered, and nothing is told of a call just now. Each call is answered in the next message, before anything else there.
 fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, Refused> {
     let tools = fields.get("tools").and_then(Value::as_array);
     for tool in tools.into_iter().flatten() {
@@ -169,7 +169,11 @@ fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, 
             "Requests which include `tool_use` or `tool_result` blocks must define tools",
         ));
     }
-    Ok(offered)
+    let last = messages
+        .last()
+        .and_then(|message| message.get("content")?.as_array());
+    let told = last.is_some_and(|blocks| blocks.iter().any(|it| it["type"] == "tool_result"));
+    Ok(offered && !told)
 }
 
 /// The answer to the question how many tokens a request has.
@@ -342,19 +346,22 @@ pub(super) fn messages_stream(answer: &Answer, report: Option<UsageReport>) -> R
     });
     if report != Some(UsageReport::Missing) {
         message["usage"] = usage(answer, 1, report);
+        // What it thought is known at the end.
+        message["usage"]["output_tokens_details"] = Value::Null;
         end["usage"] = usage(answer, answer.usage.output, report);
     }
-    let mut parts = vec![
-        Part::frame(event(
-            &json!({ "type": "message_start", "message": message }),
-        )),
-        Part::frame(event(&json!({
+    let mut parts = vec![Part::frame(event(
+        &json!({ "type": "message_start", "message": message }),
+    ))];
+    let says = answer.said().is_some();
+    if says {
+        parts.push(Part::frame(event(&json!({
             "type": "content_block_start",
             "index": 0,
             "content_block": { "type": "text", "text": "" },
-        }))),
-        Part::frame(event(&json!({ "type": "ping" }))),
-    ];
+        }))));
+    }
+    parts.push(Part::frame(event(&json!({ "type": "ping" }))));
     parts.extend(answer.pieces.iter().map(|piece| {
         Part::text(event(&json!({
             "type": "content_block_delta",
@@ -362,29 +369,12 @@ pub(super) fn messages_stream(answer: &Answer, report: Option<UsageReport>) -> R
             "delta": { "type": "text_delta", "text": piece },
         })))
     }));
-    parts.push(Part::frame(event(
-        &json!({ "type": "content_block_stop", "index": 0 }),
-    )));
-    for (index, call) in (1_u64..).zip(&answer.calls) {
-        parts.push(Part::text(event(&json!({
-            "type": "content_block_start",
-            "index": index,
-            "content_block": {
-                "type": "tool_use", "id": format!("toolu_{index}"), "name": call.name, "input": {},
-            },
-        }))));
-        let (head, tail) = call.arguments.split_at(call.arguments.len() / 2);
-        parts.extend(["", head, tail].map(|piece| {
-            Part::text(event(&json!({
-                "type": "content_block_delta",
-                "index": index,
-                "delta": { "type": "input_json_delta", "partial_json": piece },
-            })))
-        }));
+    if says {
         parts.push(Part::frame(event(
-            &json!({ "type": "content_block_stop", "index": index }),
+            &json!({ "type": "content_block_stop", "index": 0 }),
         )));
     }
+    parts.extend((u64::from(says)..).zip(&answer.calls).flat_map(call_parts));
     parts.extend([
         Part::frame(event(&end)),
         Part::frame(event(&json!({ "type": "message_stop" }))),
@@ -399,17 +389,45 @@ pub(super) fn messages_stream(answer: &Answer, report: Option<UsageReport>) -> R
     }
 }
 
-fn content(answer: &Answer) -> Value {
-    let text = json!({ "type": "text", "text": answer.text() });
-    let calls = (1_u64..).zip(&answer.calls).map(|(index, call)| {
-        json!({
-            "type": "tool_use",
-            "id": format!("toolu_{index}"),
-            "name": call.name,
-            "input": serde_json::from_str(&call.arguments).unwrap_or(Value::Null),
-        })
+/// A call of a tool, its arguments in pieces.
+fn call_parts((index, call): (u64, &ToolCall)) -> Vec<Part> {
+    let (head, tail) = call.arguments.split_at(call.arguments.len() / 2);
+    let begin = Part::text(event(&json!({
+        "type": "content_block_start",
+        "index": index,
+        "content_block": {
+            "type": "tool_use", "id": format!("toolu_{index}"), "name": call.name, "input": {},
+        },
+    })));
+    let pieces = ["", head, tail].map(|piece| {
+        Part::text(event(&json!({
+            "type": "content_block_delta",
+            "index": index,
+            "delta": { "type": "input_json_delta", "partial_json": piece },
+        })))
     });
-    std::iter::once(text).chain(calls).collect()
+    let end = event(&json!({ "type": "content_block_stop", "index": index }));
+    std::iter::once(begin)
+        .chain(pieces)
+        .chain([Part::frame(end)])
+        .collect()
+}
+
+fn content(answer: &Answer) -> Value {
+    let text = answer
+        .said()
+        .map(|text| json!({ "type": "text", "text": text }));
+    let calls = (u64::from(text.is_some())..)
+        .zip(&answer.calls)
+        .map(|(index, call)| {
+            json!({
+                "type": "tool_use",
+                "id": format!("toolu_{index}"),
+                "name": call.name,
+                "input": serde_json::from_str(&call.arguments).unwrap_or(Value::Null),
+            })
+        });
+    text.into_iter().chain(calls).collect()
 }
 
 fn event(data: &Value) -> String {
@@ -445,6 +463,7 @@ fn usage(answer: &Answer, output: u64, report: Option<UsageReport>) -> Value {
             "ephemeral_1h_input_tokens": 0,
         },
         "output_tokens": count(output, report),
+        "output_tokens_details": { "thinking_tokens": usage.reasoning },
         "service_tier": "standard",
     })
 }

@@ -89,7 +89,7 @@ pub(super) fn accept(model: &str, stream: bool, body: &[u8]) -> Result<Accepted,
         prompt_bytes: contents.iter().map(text_bytes).sum::<usize>()
             + fields.get("systemInstruction").map_or(0, text_bytes),
         choices: 1,
-        tools: fields.get("tools").is_some(),
+        tools: fields.get("tools").is_some() && !ends_with_result(contents),
     })
 }
 
@@ -139,14 +139,27 @@ fn check_calls(contents: &[Value]) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Whether what came of a call is told just now.
+fn ends_with_result(contents: &[Value]) -> bool {
+    let last = contents.last().and_then(|last| last["parts"].as_array());
+    last.is_some_and(|parts| parts.iter().any(|part| !part["functionResponse"].is_null()))
+}
+
 /// A plain answer.
 pub(super) fn content(answer: &Answer, report: Option<UsageReport>) -> Rendering {
-    let text = json!({ "text": answer.text() });
-    let parts: Vec<_> = std::iter::once(text).chain(calls(answer)).collect();
+    let text = answer.said().map(|text| json!({ "text": text }));
+    let parts: Vec<_> = text.into_iter().chain(calls(answer)).collect();
     Rendering {
         content_type: "application/json; charset=UTF-8",
         parts: vec![Part::text(
-            response(answer, &parts, Some(finish(answer)), report).to_string(),
+            response(
+                answer,
+                &parts,
+                Some(finish(answer)),
+                report,
+                visible(answer),
+            )
+            .to_string(),
         )],
         error: Bytes::from(by_status(503, &answer.model).body.to_string()),
     }
@@ -155,19 +168,18 @@ pub(super) fn content(answer: &Answer, report: Option<UsageReport>) -> Rendering
 /// A streamed answer.
 pub(super) fn stream(answer: &Answer, report: Option<UsageReport>) -> Rendering {
     let event = |value: &Value| format!("data: {value}\r\n\r\n");
-    let mut parts: Vec<_> = answer
-        .pieces
-        .iter()
-        .map(|piece| {
-            let said = json!({ "text": piece });
-            Part::text(event(&response(answer, &[said], None, report)))
+    let said = answer.pieces.iter().map(|piece| json!({ "text": piece }));
+    // What was billed is counted up to each event.
+    let mut parts: Vec<_> = (1..)
+        .zip(said.chain(calls(answer)))
+        .map(|(place, part)| {
+            let so_far = visible(answer).min(place);
+            Part::text(event(&response(answer, &[part], None, report, so_far)))
         })
         .collect();
-    parts.extend(
-        calls(answer).map(|call| Part::text(event(&response(answer, &[call], None, report)))),
-    );
     let last = json!({ "text": "" });
-    let last = response(answer, &[last], Some(finish(answer)), report);
+    let whole = visible(answer);
+    let last = response(answer, &[last], Some(finish(answer)), report, whole);
     parts.push(Part::frame(event(&last)));
     Rendering {
         content_type: "text/event-stream",
@@ -188,6 +200,7 @@ fn response(
     parts: &[Value],
     finish: Option<&str>,
     report: Option<UsageReport>,
+    output: u64,
 ) -> Value {
     let mut candidate = json!({ "content": { "role": "model", "parts": parts }, "index": 0 });
     if let Some(finish) = finish {
@@ -203,12 +216,20 @@ fn response(
         response["usageMetadata"] = json!({
             "promptTokenCount": count(usage.input, report),
             "cachedContentTokenCount": usage.cached_input,
-            "candidatesTokenCount": count(usage.output.saturating_sub(usage.reasoning), report),
+            "candidatesTokenCount": count(output, report),
             "thoughtsTokenCount": usage.reasoning,
-            "totalTokenCount": count(usage.input.saturating_add(usage.output), report),
+            "totalTokenCount": count(
+                usage.input.saturating_add(output).saturating_add(usage.reasoning),
+                report,
+            ),
         });
     }
     response
+}
+
+/// Tokens of the output that the caller sees.
+fn visible(answer: &Answer) -> u64 {
+    answer.usage.output.saturating_sub(answer.usage.reasoning)
 }
 
 fn finish(answer: &Answer) -> &'static str {

@@ -148,8 +148,8 @@ pub(super) fn accept_chat(body: &[u8]) -> Result<Accepted, Refused> {
     })
 }
 
-/// Whether tools are offered. Every call must be followed by a message with its result, and every
-/// result must follow its call.
+/// Whether a tool may be called: some are offered, and the last message is not what came of a call.
+/// Every call must be followed by a message with its result, and every result must follow its call.
 fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, Refused> {
     let mut open: Vec<&str> = Vec::new();
     for message in messages {
@@ -199,7 +199,10 @@ fn check_tools(fields: &Map<String, Value>, messages: &[Value]) -> Result<bool, 
             return Err(invalid("Invalid value for 'tools'.", Some("tools"), ""));
         }
     }
-    Ok(tools.is_some_and(|tools| !tools.is_empty()))
+    let last = messages
+        .last()
+        .and_then(|message| message.get("role")?.as_str());
+    Ok(last != Some("tool") && tools.is_some_and(|tools| !tools.is_empty()))
 }
 
 fn check_message(index: usize, message: &Value) -> Result<(), Refused> {
@@ -237,7 +240,7 @@ pub(super) fn chat(answer: &Answer, choices: u64, report: Option<UsageReport>) -
         .map(|index| {
             let mut message = json!({
                 "role": "assistant",
-                "content": answer.text(),
+                "content": answer.said(),
                 "refusal": null,
                 "annotations": [],
             });
@@ -360,12 +363,23 @@ fn finish(answer: &Answer) -> &'static str {
 fn usage(answer: &Answer, choices: u64, report: Option<UsageReport>) -> Value {
     let usage = answer.usage;
     let output = usage.output.saturating_mul(choices);
+    if answer.model.starts_with("deepseek-") {
+        return json!({
+            "prompt_tokens": count(usage.input, report),
+            "completion_tokens": count(output, report),
+            "total_tokens": count(usage.input.saturating_add(output), report),
+            "prompt_cache_hit_tokens": usage.cached_input,
+            "prompt_cache_miss_tokens": usage.input.saturating_sub(usage.cached_input),
+            "completion_tokens_details": { "reasoning_tokens": usage.reasoning },
+        });
+    }
     json!({
         "prompt_tokens": count(usage.input, report),
         "completion_tokens": count(output, report),
         "total_tokens": count(usage.input.saturating_add(output), report),
         "prompt_tokens_details": {
             "cached_tokens": usage.cached_input,
+            "cache_write_tokens": usage.cache_write,
             "audio_tokens": 0,
         },
         "completion_tokens_details": {
@@ -413,7 +427,12 @@ pub(super) fn accept_embeddings(body: &[u8]) -> Result<(Accepted, usize, bool), 
 }
 
 /// The answer to an embeddings request.
-pub(super) fn embeddings(answer: &Answer, inputs: usize, base64: bool) -> Rendering {
+pub(super) fn embeddings(
+    answer: &Answer,
+    inputs: usize,
+    base64: bool,
+    report: Option<UsageReport>,
+) -> Rendering {
     let data: Vec<Value> = (0..inputs)
         .map(|index| {
             let numbers = [0.125_f32; EMBEDDING_SIZE];
@@ -426,15 +445,11 @@ pub(super) fn embeddings(answer: &Answer, inputs: usize, base64: bool) -> Render
             json!({ "object": "embedding", "index": index, "embedding": embedding })
         })
         .collect();
-    let body = json!({
-        "object": "list",
-        "data": data,
-        "model": answer.model,
-        "usage": {
-            "prompt_tokens": answer.usage.input,
-            "total_tokens": answer.usage.input,
-        },
-    });
+    let mut body = json!({ "object": "list", "data": data, "model": answer.model });
+    if report != Some(UsageReport::Missing) {
+        let input = count(answer.usage.input, report);
+        body["usage"] = json!({ "prompt_tokens": input, "total_tokens": input });
+    }
     Rendering {
         content_type: "application/json",
         parts: vec![Part::frame(body.to_string())],

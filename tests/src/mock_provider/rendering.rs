@@ -60,7 +60,7 @@ pub(super) struct Accepted {
     pub(super) prompt_bytes: usize,
     /// Answers wanted.
     pub(super) choices: u64,
-    /// Whether tools are offered.
+    /// Whether a tool may be called.
     pub(super) tools: bool,
 }
 

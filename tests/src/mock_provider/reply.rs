@@ -8,9 +8,10 @@ use super::rendering::Accepted;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reply {
-    /// The text; absent: a sentence naming the model.
+    /// The text, which may be empty; absent: a sentence naming the model.
     pub text: Option<String>,
-    /// Tools it calls after the text, where the request offers any.
+    /// Tools it calls after the text, where the request offers any and does not end with what came
+    /// of a call.
     pub calls: Vec<ToolCall>,
     /// Tokens billed; absent: counted from the request and the text.
     pub usage: Option<Usage>,
@@ -112,6 +113,12 @@ impl Answer {
             number,
             created_unix_s: crate::clock::unix_seconds(),
         }
+    }
+
+    /// The text; none if it only calls tools.
+    pub(super) fn said(&self) -> Option<String> {
+        let text = self.text();
+        (!text.is_empty() || self.calls.is_empty()).then_some(text)
     }
 
     pub(super) fn text(&self) -> String {

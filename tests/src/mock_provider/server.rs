@@ -297,7 +297,7 @@ fn render(endpoint: Endpoint, answer: &Answer, taken: &Taken, behaviour: &Behavi
         (Endpoint::Content { .. }, true, _) => gemini::stream(answer, report),
         (Endpoint::Messages, false, _) => anthropic::messages(answer, report),
         (Endpoint::Messages, true, _) => anthropic::messages_stream(answer, report),
-        (_, _, Some((inputs, base64))) => openai::embeddings(answer, inputs, base64),
+        (_, _, Some((inputs, base64))) => openai::embeddings(answer, inputs, base64, report),
         (_, false, None) => openai::chat(answer, taken.request.choices, report),
         (_, true, None) => openai::chat_stream(answer, &taken.request, report),
     }

@@ -11,6 +11,7 @@
 mod access_tokens;
 mod console;
 mod cost_exact;
+mod cost_matrix;
 mod failover_amount;
 mod failover_breaker;
 mod failover_decisions;
