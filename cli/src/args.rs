@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use agix_core::limits::{AUTHOR_BYTES, MESSAGE_BYTES};
 use agix_proto::bearer::{Bearer, InvalidToken};
+use agix_proto::tls::{ClientFiles, ClientTls, Credentials};
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
@@ -94,6 +95,39 @@ pub(crate) struct Global {
     )]
     token_file: Option<PathBuf>,
 
+    /// Certificates that vouch for control planes at https:// addresses, as PEM [default: those that
+    /// this machine trusts]
+    #[arg(
+        long,
+        env = "AGIX_CA",
+        global = true,
+        value_name = "FILE",
+        hide_env_values = true
+    )]
+    ca: Option<PathBuf>,
+
+    /// Our certificate for control planes that ask for one, as PEM
+    #[arg(
+        long,
+        env = "AGIX_CLIENT_CERT",
+        global = true,
+        value_name = "FILE",
+        requires = "client_key",
+        hide_env_values = true
+    )]
+    client_cert: Option<PathBuf>,
+
+    /// The key of that certificate, as PEM
+    #[arg(
+        long,
+        env = "AGIX_CLIENT_KEY",
+        global = true,
+        value_name = "FILE",
+        requires = "client_cert",
+        hide_env_values = true
+    )]
+    client_key: Option<PathBuf>,
+
     /// Send the token to other machines although nothing encrypts it
     #[arg(long, env = "AGIX_INSECURE", global = true, hide_env_values = true)]
     insecure: bool,
@@ -104,8 +138,19 @@ pub(crate) struct Global {
 }
 
 impl Global {
+    /// What to show to the control plane, and whom to believe.
+    pub(crate) fn credentials(&self) -> Result<Credentials, Failure> {
+        let files = ClientFiles {
+            ca: self.ca.clone(),
+            identity: self.client_cert.clone().zip(self.client_key.clone()),
+        };
+        let tls = ClientTls::read(&files).map_err(|error| Failure::new(Exit::Usage, error))?;
+        let bearer = self.bearer()?;
+        Ok(Credentials { bearer, tls })
+    }
+
     /// The token to show, if there is one.
-    pub(crate) fn bearer(&self) -> Result<Bearer, Failure> {
+    fn bearer(&self) -> Result<Bearer, Failure> {
         let usage = |error: BearerError| {
             Failure::new(Exit::Usage, error).help("give a token with --token-file or AGIX_TOKEN")
         };

@@ -10,8 +10,9 @@ use agix_core::limits::{
     CONTROL_OPEN_TIME, CONTROL_REDIRECT_PAUSE, CONTROL_REDIRECTS, GRPC_MESSAGE_BYTES,
     SNAPSHOT_PART_BYTES,
 };
-use agix_proto::bearer::{Bearer, Channel, Cleartext};
+use agix_proto::bearer::{Channel, Cleartext};
 use agix_proto::convert::InvalidMessage;
+use agix_proto::tls::{Credentials, explain};
 use agix_proto::v1::audit_admin_client::AuditAdminClient;
 use agix_proto::v1::fleet_client::FleetClient;
 use agix_proto::v1::ledger_admin_client::LedgerAdminClient;
@@ -29,11 +30,14 @@ use crate::output::span;
 /// Longest wait for a connection; the request timeout bounds it too.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 
+/// How an address is written.
+const ADDRESS: &str = "write it as http://HOST:PORT or https://HOST:PORT";
+
 /// A control plane, and through it those that own what it does not.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     channel: Channel,
-    bearer: Bearer,
+    credentials: Credentials,
     endpoint: String,
     timeout: Duration,
 }
@@ -59,6 +63,14 @@ pub(crate) enum CallError {
         endpoint: String,
         /// Why.
         source: NoConnection,
+    },
+    /// The control plane there and this program do not believe each other.
+    #[error("no encrypted connection to the control plane at {endpoint}: {advice}")]
+    Unencrypted {
+        /// Its address.
+        endpoint: String,
+        /// What is wrong, and what helps.
+        advice: &'static str,
     },
     /// The connection broke, or the control plane cannot work now.
     #[error("the control plane at {endpoint} is not available: {}", shown(.status))]
@@ -124,9 +136,10 @@ impl CallError {
     pub(crate) const fn exit(&self) -> Exit {
         match self {
             Self::Address { .. } | Self::Cleartext(_) => Exit::Usage,
-            Self::Unreachable { .. } | Self::Unavailable { .. } | Self::Timeout { .. } => {
-                Exit::Unreachable
-            }
+            Self::Unreachable { .. }
+            | Self::Unencrypted { .. }
+            | Self::Unavailable { .. }
+            | Self::Timeout { .. } => Exit::Unreachable,
             Self::Refused { .. } => Exit::Refused,
             Self::Failed { .. }
             | Self::NotFound { .. }
@@ -150,12 +163,22 @@ impl CallError {
                 "start one with `agixctl dev` or `agix-control-plane`, \
                  or name another with --endpoint or AGIX_ENDPOINT",
             ),
+            // With TLS 1.3 a client hears too late that its certificate is not accepted.
+            Self::Unavailable { endpoint, status }
+                if endpoint.starts_with("https://") && status.source().is_some() =>
+            {
+                Some(
+                    "its log says why; perhaps it does not accept the certificate of --client-cert, \
+                     which has to be signed by the authority of its --tls-client-ca and be valid now",
+                )
+            }
             Self::Timeout { .. } => Some("give it longer with --request-timeout"),
             Self::Incomplete { .. } | Self::Nonsense(_) => {
                 Some("this agixctl and the control plane may be of different versions")
             }
             Self::Address { .. }
             | Self::Cleartext(_)
+            | Self::Unencrypted { .. }
             | Self::Unavailable { .. }
             | Self::Refused { .. }
             | Self::Failed { .. }
@@ -170,14 +193,14 @@ impl Client {
     pub(crate) async fn connect(
         endpoints: &str,
         timeout: Duration,
-        bearer: &Bearer,
+        credentials: &Credentials,
     ) -> Result<Self, CallError> {
         let mut unreachable = None;
         let count = endpoints.split(',').count();
         for endpoint in endpoints.split(',') {
-            let client = match Self::connect_to(endpoint, timeout, bearer).await {
+            let client = match Self::connect_to(endpoint, timeout, credentials).await {
                 Ok(client) => client,
-                Err(error @ CallError::Unreachable { .. }) => {
+                Err(error @ (CallError::Unreachable { .. } | CallError::Unencrypted { .. })) => {
                     unreachable.get_or_insert(error);
                     continue;
                 }
@@ -192,7 +215,7 @@ impl Client {
         }
         Err(unreachable.unwrap_or_else(|| CallError::Address {
             endpoint: endpoints.to_owned(),
-            reason: "write it as http://HOST:PORT",
+            reason: ADDRESS,
         }))
     }
 
@@ -212,27 +235,34 @@ impl Client {
     async fn connect_to(
         endpoint: &str,
         timeout: Duration,
-        bearer: &Bearer,
+        credentials: &Credentials,
     ) -> Result<Self, CallError> {
         let address = address(endpoint)?;
         let there =
             Endpoint::from_shared(address.clone()).map_err(|_invalid| CallError::Address {
                 endpoint: endpoint.to_owned(),
-                reason: "write it as http://HOST:PORT",
+                reason: ADDRESS,
             })?;
-        bearer.may_go_to(there.uri())?;
-        let channel = there
-            .connect_timeout(CONNECT_TIME.min(timeout))
-            .tcp_nodelay(true)
-            .connect()
-            .await
-            .map_err(|source| CallError::Unreachable {
+        credentials.bearer.may_go_to(there.uri())?;
+        let named = there.uri().clone();
+        let unreachable = |source: TransportError| match explain(&source) {
+            Some(advice) => CallError::Unencrypted {
+                endpoint: address.clone(),
+                advice,
+            },
+            None => CallError::Unreachable {
                 endpoint: address.clone(),
                 source: NoConnection::new(&source),
-            })?;
+            },
+        };
+        let there = there
+            .connect_timeout(CONNECT_TIME.min(timeout))
+            .tcp_nodelay(true);
+        let there = credentials.tls.on(there, &named).map_err(unreachable)?;
+        let channel = there.connect().await.map_err(unreachable)?;
         Ok(Self {
-            channel: bearer.on(channel),
-            bearer: bearer.clone(),
+            channel: credentials.bearer.on(channel),
+            credentials: credentials.clone(),
             endpoint: address,
             timeout,
         })
@@ -307,7 +337,9 @@ impl Client {
                     return Err(at.explain(status));
                 };
                 hops += 1;
-                at = match Self::connect_to(owner, self.timeout, &self.bearer).await {
+                // Whoever names another cannot send us where nothing is encrypted.
+                let owner = encrypted_as(&at.endpoint, owner)?;
+                at = match Self::connect_to(owner, self.timeout, &self.credentials).await {
                     Ok(owner) => owner,
                     Err(CallError::Unreachable { .. }) if hops < CONTROL_REDIRECTS => {
                         tokio::time::sleep(CONTROL_REDIRECT_PAUSE).await;
@@ -354,6 +386,9 @@ impl Client {
         let endpoint = self.endpoint.clone();
         // A status that has a cause was made on this side: the connection broke.
         let broken = status.source().is_some();
+        if let Some(advice) = explain(&status) {
+            return CallError::Unencrypted { endpoint, advice };
+        }
         let status = Box::new(status);
         match status.code() {
             _ if broken => CallError::Unavailable { endpoint, status },
@@ -411,12 +446,21 @@ fn address(endpoint: &str) -> Result<String, CallError> {
     match trimmed.split_once("://") {
         _ if trimmed.is_empty() => Err(wrong("it is empty")),
         None => Ok(format!("http://{trimmed}")),
-        Some(("http", _)) => Ok(trimmed.to_owned()),
-        Some(("https", _)) => Err(wrong(
-            "this version speaks to the control plane without TLS only; write http://HOST:PORT",
-        )),
-        Some(_) => Err(wrong("write it as http://HOST:PORT")),
+        Some(("http" | "https", _)) => Ok(trimmed.to_owned()),
+        Some(_) => Err(wrong(ADDRESS)),
     }
+}
+
+/// `owner`, if it is asked in the protocol in which `asked` was.
+fn encrypted_as<'a>(asked: &str, owner: &'a str) -> Result<&'a str, CallError> {
+    let scheme = |address: &str| address.split_once("://").map(|it| it.0.to_owned());
+    if scheme(asked) == scheme(owner) {
+        return Ok(owner);
+    }
+    Err(CallError::Address {
+        endpoint: owner.to_owned(),
+        reason: "the control plane that names it speaks another protocol; its --advertise is wrong",
+    })
 }
 
 fn shown(status: &Status) -> String {
@@ -434,7 +478,8 @@ mod tests {
     fn an_address_may_leave_out_its_scheme() {
         assert_eq!(address("127.0.0.1:7070").unwrap(), "http://127.0.0.1:7070");
         assert_eq!(address(" http://a:1/ ").unwrap(), "http://a:1");
-        for wrong in ["", "https://a:1", "ftp://a"] {
+        assert_eq!(address("https://a:1").unwrap(), "https://a:1");
+        for wrong in ["", "ftp://a"] {
             assert_eq!(address(wrong).unwrap_err().exit(), Exit::Usage, "{wrong}");
         }
     }

@@ -76,8 +76,8 @@ pub(crate) fn run(args: Args, output: Output) -> Result<Exit, Failure> {
 
 /// Connects to the control plane that the options name.
 async fn connect(global: &Global) -> Result<Client, Failure> {
-    let bearer = global.bearer()?;
-    Ok(Client::connect(&global.endpoint, global.request_timeout, &bearer).await?)
+    let credentials = global.credentials()?;
+    Ok(Client::connect(&global.endpoint, global.request_timeout, &credentials).await?)
 }
 
 fn block_on(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {

@@ -3,6 +3,7 @@
 //! Rules this module keeps:
 //! - Every call passes here before any service sees it. [`table`] says which role it needs; a method
 //!   that is not there is refused.
+//! - Whoever does not speak TLS where everybody has to, or shows no certificate, is refused everything.
 //! - A control plane without a file of tokens asks nobody who they are.
 //! - Of a token only its hash is kept, and compared in a time that does not depend on it. Nothing here
 //!   prints a token.
@@ -12,6 +13,7 @@ mod file;
 mod table;
 mod token;
 
+use agix_proto::tls::Standing;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -94,6 +96,10 @@ pub(crate) fn author<T>(request: &tonic::Request<T>) -> Option<String> {
 }
 
 async fn check(State(access): State<Access>, mut request: Request, next: Next) -> Response {
+    let standing = request.extensions().get::<Standing>();
+    if let Some(refusal) = standing.and_then(|standing| standing.refusal()) {
+        return Status::failed_precondition(refusal).into_http::<Body>();
+    }
     let shown = request.headers().get(AUTHORIZATION);
     let shown = shown.and_then(|shown| shown.to_str().ok());
     match access.caller(request.uri().path(), shown) {

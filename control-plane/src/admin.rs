@@ -13,12 +13,10 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tracing::error;
 
 use crate::clock::Clock;
 use crate::fleet::Others;
+use crate::http::Pages;
 use crate::ledger::LedgerDesk;
 use crate::repository::Repository;
 use crate::store::AnyStore;
@@ -34,18 +32,16 @@ pub(crate) struct Watched {
     pub(crate) clock: Clock,
 }
 
-/// Serves the admin port until `shutdown`.
-pub(crate) async fn serve(listener: TcpListener, admin: Watched, shutdown: CancellationToken) {
-    let router = Router::new()
+/// What the port answers: to probes without a certificate no more than that it is well.
+pub(crate) fn pages(admin: Watched) -> Pages {
+    let open = Router::new()
         .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(text))
-        .with_state(Arc::new(admin));
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown.cancelled_owned())
-        .await;
-    if let Err(error) = served {
-        error!(%error, "the admin port ended");
+        .route("/readyz", get(ready));
+    let all = open.clone().route("/metrics", get(text));
+    let admin = Arc::new(admin);
+    Pages {
+        all: all.with_state(Arc::clone(&admin)),
+        open: open.with_state(admin),
     }
 }
 

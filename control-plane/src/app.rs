@@ -11,6 +11,8 @@ use agix_core::limits::{
     GRPC_HEADER_BYTES, GRPC_MESSAGE_BYTES, GRPC_STREAMS, PROXY_MESSAGE_BYTES, QUOTA_MESSAGE_BYTES,
     TRAFFIC_BYTES, WEBHOOK_MESSAGE_BYTES,
 };
+use agix_proto::tls::Clients::{Programs, Visitors, Watchers};
+use agix_proto::tls::{Acceptor, ServerFiles, ServerTls, TlsError};
 use agix_proto::v1;
 use agix_proto::v1::audit_admin_server::AuditAdminServer;
 use agix_proto::v1::fleet_server::FleetServer;
@@ -24,6 +26,7 @@ use agix_proto::v1::traffic_reports_server::TrafficReportsServer;
 use agix_proto::v1::traffic_server::TrafficServer;
 use agix_proto::v1::webhook_admin_server::WebhookAdminServer;
 use agix_proto::v1::webhooks_server::WebhooksServer;
+use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,13 +40,14 @@ use crate::access::{self, Access, TokensError};
 use crate::admin::{self, Watched};
 use crate::clock::Clock;
 use crate::config::{Advertised, Config, StoreSpec};
-use crate::console::{self, BrokenTemplates, Console};
+use crate::console::{BrokenTemplates, Console};
 use crate::fleet::{Fleet, Others};
 use crate::grpc::{
     Admin, AuditAdmin, FleetService, LedgerAdmin, Quota, StateAdmin, Sync, TargetsService,
     TrafficReports, TrafficService, WebhookAdmin, Webhooks,
 };
 use crate::housekeeping;
+use crate::http::{self, Pages, Port};
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
@@ -86,6 +90,9 @@ pub enum StartError {
     /// The tokens cannot be read.
     #[error(transparent)]
     Tokens(#[from] TokensError),
+    /// The certificates for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The web console cannot be made.
     #[error(transparent)]
     Console(#[from] BrokenTemplates),
@@ -127,22 +134,18 @@ struct Parts {
 ///
 /// It stops when `shutdown` is cancelled; [`Running::stopped`] waits for the end.
 pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Running, StartError> {
+    let tasks = TaskTracker::new();
+    let tls = tls(config.tls.clone(), &tasks, &shutdown)?;
+    let at = |port| tls.as_ref().map(|tls| tls.at(port));
     let (listener, address) = bind(config.listen).await?;
-    let http = match config.http {
-        Some(http) => Some(bind(http).await?),
-        None => None,
-    };
-    let admin = match config.admin {
-        Some(admin) => Some(bind(admin).await?),
-        None => None,
-    };
+    let http = bind_if(config.http, at(Visitors)).await?;
+    let admin = bind_if(config.admin, at(Watchers)).await?;
     let advertised = advertised(&config, address);
     let store = AnyStore::open(&config.store, config.seal).await?;
     let repository = Repository::open(store.clone())
         .await
         .map_err(StartError::Policy)?;
     let clock = Clock::start();
-    let tasks = TaskTracker::new();
     let (ledger, desk) = LedgerDriver::new(
         store.clone(),
         SHARD,
@@ -182,7 +185,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     tasks.spawn(queue.run());
     tasks.spawn(keep_house(store.clone(), repository, shutdown.clone()));
     let console = open_console(http, &routes, clock, (&tasks, &shutdown))?;
-    tasks.spawn(serve(listener, routes, shutdown.clone()));
+    let tls = at(Programs);
+    tasks.spawn(serve(Port { listener, tls }, routes, shutdown.clone()));
     tasks.spawn(not_serving(health, shutdown.clone()));
     tasks.close();
     info!(%address, store = %config.store, revision, "the control plane is up");
@@ -194,6 +198,20 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         tasks,
         store,
     })
+}
+
+/// The certificates, if there are to be some; they are kept as their files are.
+fn tls(
+    files: Option<ServerFiles>,
+    tasks: &TaskTracker,
+    shutdown: &CancellationToken,
+) -> Result<Option<ServerTls>, TlsError> {
+    let Some(files) = files else {
+        return Ok(None);
+    };
+    let (tls, work) = ServerTls::follow(files, shutdown.clone())?;
+    tasks.spawn(work);
+    Ok(Some(tls))
 }
 
 /// Who may call what, as the file of tokens says, if there is one.
@@ -212,21 +230,20 @@ fn access(
 
 /// Serves the web console, if there is to be one, over the services of `routes`. Says where.
 fn open_console(
-    port: Option<(TcpListener, SocketAddr)>,
+    port: Option<(Port, SocketAddr)>,
     routes: &Routes,
     clock: Clock,
     (tasks, shutdown): (&TaskTracker, &CancellationToken),
 ) -> Result<Option<SocketAddr>, BrokenTemplates> {
-    let Some((listener, address)) = port else {
+    let Some((port, address)) = port else {
         return Ok(None);
     };
-    let router = Console::new(routes.clone(), clock, address)?.router();
-    tasks.spawn(console::serve(
-        listener,
-        router,
-        tasks.clone(),
-        shutdown.clone(),
-    ));
+    let is_encrypted = port.tls.is_some();
+    let pages = Pages {
+        all: Console::new(routes.clone(), clock, (address, is_encrypted))?.router(),
+        open: Router::new(),
+    };
+    tasks.spawn(http::serve(port, pages, tasks.clone(), shutdown.clone()));
     info!(%address, "the web console is up");
     Ok(Some(address))
 }
@@ -242,6 +259,17 @@ fn tell_others(
     let (telling, shutdown) = (Arc::clone(&others), shutdown.clone());
     tasks.spawn(async move { telling.tell(shutdown).await });
     others
+}
+
+async fn bind_if(
+    address: Option<SocketAddr>,
+    tls: Option<Acceptor>,
+) -> Result<Option<(Port, SocketAddr)>, StartError> {
+    let Some(address) = address else {
+        return Ok(None);
+    };
+    let (listener, bound) = bind(address).await?;
+    Ok(Some((Port { listener, tls }, bound)))
 }
 
 async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -262,13 +290,13 @@ fn advertised(config: &Config, address: SocketAddr) -> Advertised {
              which proxies and agixctl reach it"
         );
     }
-    Advertised::listening(address)
+    Advertised::listening(address, config.tls.is_some())
 }
 
 impl Parts {
     /// Serves the admin port, if there is to be one. Says where.
-    fn open_admin(&self, port: Option<(TcpListener, SocketAddr)>) -> Option<SocketAddr> {
-        let (listener, address) = port?;
+    fn open_admin(&self, port: Option<(Port, SocketAddr)>) -> Option<SocketAddr> {
+        let (port, address) = port?;
         let watched = Watched {
             repository: self.repository.clone(),
             fleet: Arc::clone(&self.fleet),
@@ -276,8 +304,9 @@ impl Parts {
             webhooks: self.webhooks.clone(),
             clock: self.clock,
         };
-        let shutdown = self.shutdown.clone();
-        self.tasks.spawn(admin::serve(listener, watched, shutdown));
+        let (tasks, shutdown) = (self.tasks.clone(), self.shutdown.clone());
+        let pages = admin::pages(watched);
+        self.tasks.spawn(http::serve(port, pages, tasks, shutdown));
         info!(%address, "the admin port is up");
         Some(address)
     }
@@ -364,7 +393,7 @@ async fn keep_house(
 }
 
 /// Answers calls until `shutdown` is cancelled; cancels it if that cannot go on.
-async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToken) {
+async fn serve(Port { listener, tls }: Port, routes: Routes, shutdown: CancellationToken) {
     let server = Server::builder()
         .http2_keepalive_interval(Some(CONTROL_KEEPALIVE))
         .http2_keepalive_timeout(Some(CONTROL_KEEPALIVE_TIME))
@@ -372,7 +401,7 @@ async fn serve(listener: TcpListener, routes: Routes, shutdown: CancellationToke
         .max_concurrent_streams(GRPC_STREAMS)
         .add_routes(routes)
         .serve_with_incoming_shutdown(
-            connections(listener, CONTROL_CONNECTIONS),
+            connections(listener, CONTROL_CONNECTIONS, tls),
             shutdown.clone().cancelled_owned(),
         );
     if let Err(error) = server.await {

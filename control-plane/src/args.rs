@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use agix_control_plane::seal::{InvalidSealKeys, KeyFileError};
 use agix_control_plane::{Advertised, Config, EtcdAccess, SealKeys, SealSource, StoreSpec};
+use agix_proto::tls::ServerFiles;
 use clap::{Parser, ValueEnum};
+use tracing::warn;
 
 /// Keeps the policy of agix and its history, and streams it to the proxies.
 #[derive(Debug, Parser)]
@@ -109,7 +111,11 @@ pub(crate) struct Args {
     #[arg(long, env = "AGIX_TOKENS_FILE", value_name = "FILE")]
     tokens_file: Option<PathBuf>,
 
-    /// Listen on an address other machines can reach, although nothing asks who calls
+    #[command(flatten)]
+    tls: TlsArgs,
+
+    /// Listen on addresses other machines can reach although what is said there is not encrypted, or
+    /// nothing asks who calls
     #[arg(long, env = "AGIX_INSECURE")]
     insecure: bool,
 
@@ -128,6 +134,65 @@ pub(crate) struct Args {
     pub(crate) log: Option<String>,
 }
 
+/// Whose certificates are shown and asked for.
+#[derive(Debug, clap::Args)]
+struct TlsArgs {
+    /// Our certificate, as PEM, with those between it and its authority: all ports speak TLS
+    #[arg(
+        id = "tls_cert",
+        long = "tls-cert",
+        env = "AGIX_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key"
+    )]
+    cert: Option<PathBuf>,
+
+    /// The key of that certificate, as PEM
+    #[arg(
+        id = "tls_key",
+        long = "tls-key",
+        env = "AGIX_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    key: Option<PathBuf>,
+
+    /// Certificates that vouch for proxies, agixctl and Prometheus, as PEM: whoever has no certificate
+    /// signed by one is refused, except at the web console
+    #[arg(
+        id = "tls_client_ca",
+        long = "tls-client-ca",
+        env = "AGIX_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    client_ca: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    fn files(self) -> Option<ServerFiles> {
+        let (certificate, key) = self.cert.zip(self.key)?;
+        Some(ServerFiles {
+            certificate,
+            key,
+            client_ca: self.client_ca,
+        })
+    }
+}
+
+/// What a port needs to which programs come.
+const CERTIFICATES: &str = "--tls-cert, --tls-key and --tls-client-ca";
+/// What one needs to which people come.
+const CERTIFICATE_AND_TOKENS: &str = "--tls-cert, --tls-key and --tokens-file";
+
+/// A port that others reach, and what it lacks.
+#[derive(Debug)]
+pub(crate) struct Open {
+    address: SocketAddr,
+    flag: &'static str,
+    needs: &'static str,
+}
+
 /// Holds seal keys. It has no flag: a list of processes shows those.
 const SEAL_KEY: &str = "AGIX_SEAL_KEY";
 
@@ -143,13 +208,15 @@ pub(crate) enum LogFormat {
 /// Why the settings do not go together.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unusable {
-    /// The control plane would be open to the network.
+    /// A port would be open to the network.
     #[error(
-        "{0} can be reached from other machines, and nothing that is said there is encrypted, tokens \
-         included; without --tokens-file nobody is even asked for one. Listen on 127.0.0.1, or \
-         pass --insecure if the network itself keeps others out"
+        "{} can be reached from other machines, so {} needs {}; or listen on 127.0.0.1, or pass \
+         --insecure if the network itself keeps others out", .0.address, .0.flag, .0.needs
     )]
-    OpenToNetwork(SocketAddr),
+    OpenToNetwork(Open),
+    /// Others are sent where nobody answers.
+    #[error("--advertise has to begin with https://, since TLS is spoken there (--tls-cert)")]
+    AdvertisedPlain,
     /// A user without a password.
     #[error("--etcd-user is NAME:PASSWORD")]
     EtcdUser,
@@ -170,13 +237,22 @@ pub(crate) enum Unusable {
 impl Args {
     /// The settings, unless they open the control plane to the network unasked.
     pub(crate) fn config(self) -> Result<Config, Unusable> {
-        let open = |address: &SocketAddr| !address.ip().is_loopback() && !self.insecure;
-        if let Some(address) = [Some(self.listen), self.http, self.admin]
-            .into_iter()
-            .flatten()
-            .find(open)
-        {
-            return Err(Unusable::OpenToNetwork(address));
+        for open in self.open() {
+            if !self.insecure {
+                return Err(Unusable::OpenToNetwork(open));
+            }
+            let Open {
+                address,
+                flag,
+                needs,
+            } = open;
+            warn!(
+                "--insecure: {flag} {address} can be reached from other machines without {needs}"
+            );
+        }
+        let advertised = self.advertise.as_ref();
+        if self.tls.cert.is_some() && advertised.is_some_and(|it| !it.is_encrypted()) {
+            return Err(Unusable::AdvertisedPlain);
         }
         let seal = self.seal(std::env::var(SEAL_KEY).ok().as_deref())?;
         let access = EtcdAccess {
@@ -198,7 +274,29 @@ impl Args {
             store,
             seal,
             tokens: self.tokens_file,
+            tls: self.tls.files(),
         })
+    }
+
+    /// The ports that other machines reach, and that lack what that needs.
+    fn open(&self) -> impl Iterator<Item = Open> + use<> {
+        let has_tls = self.tls.cert.is_some();
+        let asks_programs = has_tls && self.tls.client_ca.is_some();
+        let asks_visitors = has_tls && self.tokens_file.is_some();
+        let open = |flag, address: Option<SocketAddr>, is_safe: bool, needs| {
+            let address = address.filter(|it| !it.ip().is_loopback() && !is_safe)?;
+            Some(Open {
+                address,
+                flag,
+                needs,
+            })
+        };
+        let ports = [
+            open("--listen", Some(self.listen), asks_programs, CERTIFICATES),
+            open("--http", self.http, asks_visitors, CERTIFICATE_AND_TOKENS),
+            open("--admin", self.admin, asks_programs, CERTIFICATES),
+        ];
+        ports.into_iter().flatten()
     }
 
     /// What seals secrets in the store; `given` is what the environment says.
@@ -246,6 +344,38 @@ mod tests {
         let refused = args(&open).config().unwrap_err().to_string();
         assert!(refused.contains("--insecure"), "{refused}");
         assert!(args(&[open[0], open[1], "--insecure"]).config().is_ok());
+    }
+
+    #[test]
+    fn what_others_reach_is_encrypted_and_asks_who_they_are() {
+        let tls = ["--tls-cert", "/c", "--tls-key", "/k"];
+        let ca = ["--tls-client-ca", "/ca"];
+        let tokens = ["--tokens-file", "/t"];
+        let refused = |parts: &[&[&str]]| {
+            let refused = args(&parts.concat()).config();
+            refused.err().map(|error| error.to_string())
+        };
+        for flag in ["--listen", "--admin"] {
+            let open = [flag, "10.0.0.1:70"];
+            for parts in [&[&open[..]][..], &[&open, &tls], &[&open, &tls, &tokens]] {
+                let told = refused(parts).unwrap();
+                assert!(told.contains(flag) && told.contains("--tls-client-ca"));
+            }
+            assert_eq!(refused(&[&open, &tls, &ca]), None);
+        }
+        let open = ["--http", "10.0.0.1:70"];
+        for parts in [&[&open[..]][..], &[&open, &tls, &ca], &[&open, &tokens]] {
+            let told = refused(parts).unwrap();
+            assert!(told.contains("--http") && told.contains("--tokens-file"));
+        }
+        assert_eq!(refused(&[&open, &tls, &tokens]), None);
+        let plain = ["--advertise", "http://a:1"];
+        assert!(refused(&[&tls, &plain]).unwrap().contains("https://"));
+        let encrypted = ["--advertise", "https://a:1"];
+        assert_eq!(refused(&[&tls, &encrypted]), None);
+        let base = ["agix-control-plane", "--store", "memory"];
+        let alone = |flags: &[&str]| Args::try_parse_from(base.iter().chain(flags)).is_err();
+        assert!(alone(&tls[..2]) && alone(&tls[2..]) && alone(&ca));
     }
 
     #[test]

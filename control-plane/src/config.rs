@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use agix_proto::tls::ServerFiles;
+
 use crate::seal::SealKeys;
 use crate::store::{EtcdAddress, InvalidEtcdAddress};
 
@@ -19,12 +21,16 @@ pub struct Config {
     /// Where `/livez`, `/readyz` and `/metrics` are; none: nowhere. Port 0 takes a free port; see
     /// [`crate::Running::admin`].
     pub admin: Option<SocketAddr>,
-    /// Where others reach this control plane, `http://HOST:PORT`; absent: where it listens.
+    /// Where others reach this control plane, `http://HOST:PORT` or `https://HOST:PORT`; absent:
+    /// where it listens.
     pub advertise: Option<Advertised>,
     /// Where policy and history are kept.
     pub store: StoreSpec,
     /// What seals secrets there.
     pub seal: SealSource,
+    /// The files of the certificate its ports show, and of those that vouch for clients; none: they
+    /// are not encrypted.
+    pub tls: Option<ServerFiles>,
     /// The file of the tokens that callers are asked for; none: everybody may call.
     pub tokens: Option<PathBuf>,
 }
@@ -41,19 +47,32 @@ pub enum SealSource {
     Unsealed,
 }
 
+/// How an address begins where nothing is encrypted.
+const HTTP: &str = "http://";
+/// How it begins where TLS is spoken.
+const HTTPS: &str = "https://";
+
 /// Where others reach a control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advertised(String);
 
 /// A text that is no address of a control plane.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an address others can reach; write `http://HOST:PORT`")]
+#[error(
+    "`{0}` is not an address others can reach; write `http://HOST:PORT` or `https://HOST:PORT`"
+)]
 pub struct InvalidAdvertised(String);
 
 impl Advertised {
     /// The address a control plane listens on.
-    pub fn listening(address: SocketAddr) -> Self {
-        Self(format!("http://{address}"))
+    pub fn listening(address: SocketAddr, is_encrypted: bool) -> Self {
+        let scheme = if is_encrypted { HTTPS } else { HTTP };
+        Self(format!("{scheme}{address}"))
+    }
+
+    /// Whether TLS is spoken there.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.starts_with(HTTPS)
     }
 
     /// The address as a text without spaces.
@@ -66,7 +85,7 @@ impl FromStr for Advertised {
     type Err = InvalidAdvertised;
 
     fn from_str(text: &str) -> Result<Self, InvalidAdvertised> {
-        let rest = text.strip_prefix("http://");
+        let rest = text.strip_prefix(HTTP).or(text.strip_prefix(HTTPS));
         if rest.is_some_and(is_authority) {
             Ok(Self(text.to_owned()))
         } else {
@@ -163,6 +182,8 @@ mod tests {
     fn what_is_advertised_is_an_address() {
         let advertised: Advertised = "http://plane-1.example:7070".parse().unwrap();
         assert_eq!(advertised.as_str(), "http://plane-1.example:7070");
+        let encrypted: Advertised = "https://10.0.0.1:7070".parse().unwrap();
+        assert!(encrypted.is_encrypted() && !advertised.is_encrypted());
         for wrong in [
             "plane-1:7070",
             "http://plane-1",

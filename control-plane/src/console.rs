@@ -15,7 +15,6 @@ mod error;
 mod form;
 mod guard;
 mod page;
-mod serve;
 mod session;
 mod view;
 
@@ -35,8 +34,6 @@ use error::PageError;
 use session::Sessions;
 use view::Views;
 
-pub(crate) use serve::serve;
-
 /// What all pages share.
 #[derive(Debug)]
 pub(crate) struct Console {
@@ -46,6 +43,8 @@ pub(crate) struct Console {
     clock: Clock,
     /// Where the console listens: on loopback it answers only to names of this machine.
     address: SocketAddr,
+    /// Whether it speaks TLS, so that browsers are to show their session in nothing else.
+    is_encrypted: bool,
 }
 
 /// The templates do not fit together: a mistake in the program.
@@ -58,7 +57,7 @@ impl Console {
     pub(crate) fn new(
         routes: Routes,
         clock: Clock,
-        address: SocketAddr,
+        (address, is_encrypted): (SocketAddr, bool),
     ) -> Result<Self, BrokenTemplates> {
         Ok(Self {
             api: Api::new(routes),
@@ -66,6 +65,7 @@ impl Console {
             sessions: Sessions::new(clock),
             clock,
             address,
+            is_encrypted,
         })
     }
 

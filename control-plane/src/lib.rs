@@ -35,6 +35,7 @@ mod backup;
 mod console;
 mod grpc;
 mod housekeeping;
+mod http;
 mod incoming;
 mod owned;
 mod targets;

@@ -111,6 +111,14 @@ pub const TOKENS: usize = 1_000;
 pub const TOKENS_FILE_BYTES: usize = 256 * 1024;
 /// Pause before a file of tokens is read again.
 pub const TOKENS_REREAD: Duration = Duration::from_secs(2);
+/// Largest file of certificates or of their key, in bytes.
+pub const TLS_FILE_BYTES: usize = 256 * 1024;
+/// Pause before the certificates of a server are read again.
+pub const TLS_REREAD: Duration = Duration::from_secs(2);
+/// Time for the handshake of TLS.
+pub const TLS_HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// Time in which a client that is turned away may ask why.
+pub const TURNED_AWAY_TIME: Duration = Duration::from_secs(5);
 /// Largest part of the file of a backup, in bytes: one entry of the store.
 pub const BACKUP_FRAME_BYTES: usize = STORE_VALUE_BYTES + 8 * 1024;
 /// Part of such a file in one message, in bytes.

@@ -13,16 +13,20 @@ use agix_core::limits::{
     CONTROL_CONNECT_TIME, CONTROL_KEEPALIVE, CONTROL_KEEPALIVE_TIME, CONTROL_OPEN_TIME,
 };
 pub(crate) use agix_proto::bearer::Channel;
-use agix_proto::bearer::{Bearer, Cleartext};
+use agix_proto::bearer::Cleartext;
 use agix_proto::convert::InvalidMessage;
+use agix_proto::tls::{Credentials, explain};
 use tokio::net::lookup_host;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tonic::codegen::http::Uri;
 use tonic::transport::{self, Endpoint};
 use tonic::{Code, Status, Streaming};
 
 /// Where a control plane listens if its address does not say.
 const DEFAULT_PORT: u16 = 80;
+/// And where if it is one with TLS.
+const DEFAULT_TLS_PORT: u16 = 443;
 
 /// An open stream on which the proxy says `S` and hears `H`.
 #[derive(Debug)]
@@ -35,14 +39,23 @@ pub(crate) struct Line<S, H> {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     /// The address is not one.
-    #[error("`{address}` is not an address of a control plane; write http://HOST:PORT")]
+    #[error(
+        "`{address}` is not an address of a control plane; write http://HOST:PORT or https://HOST:PORT"
+    )]
     Address { address: String },
     /// The join token would be sent where others can read it.
     #[error(transparent)]
     Cleartext(#[from] Cleartext),
-    /// Nobody answers there.
-    #[error("cannot connect to {address}")]
+    /// Nobody answers there, or not as it has to.
+    #[error("cannot connect to {address}{}", advice(.cause))]
     Connect {
+        address: String,
+        #[source]
+        cause: transport::Error,
+    },
+    /// The certificates cannot be used there.
+    #[error("TLS cannot be spoken with {address}; give --ca")]
+    Tls {
         address: String,
         #[source]
         cause: transport::Error,
@@ -82,15 +95,15 @@ pub struct ControlPlanes {
     /// Their addresses, `http://127.0.0.1:7070`, tried in turn. None: the proxy lives on its
     /// snapshot.
     pub addresses: Vec<String>,
-    /// The join token, if they ask for one.
-    pub bearer: Bearer,
+    /// The join token, if they ask for one, and certificates.
+    pub credentials: Credentials,
 }
 
 /// Which control plane is asked next.
 #[derive(Debug, Clone)]
 pub(crate) struct Turn {
     address: String,
-    bearer: Bearer,
+    credentials: Credentials,
     /// Counts how often that one was asked: if its name has several addresses, each has its turn.
     round: u64,
 }
@@ -98,12 +111,15 @@ pub(crate) struct Turn {
 impl Turn {
     /// The one of `endpoints` that the try numbered `attempt` goes to; `None` if there are none.
     pub(crate) fn of(attempt: u64, endpoints: &ControlPlanes) -> Option<Self> {
-        let ControlPlanes { addresses, bearer } = endpoints;
+        let ControlPlanes {
+            addresses,
+            credentials,
+        } = endpoints;
         let count = u64::try_from(addresses.len()).ok()?;
         let place = usize::try_from(attempt.checked_rem(count)?).ok()?;
         Some(Self {
             address: addresses.get(place)?.clone(),
-            bearer: bearer.clone(),
+            credentials: credentials.clone(),
             round: attempt.checked_div(count)?,
         })
     }
@@ -117,15 +133,15 @@ impl Turn {
     {
         let Self {
             address,
-            bearer,
+            credentials,
             round,
         } = self;
-        match open_at(&address, round, &bearer, &open).await {
+        match open_at(&address, round, &credentials, &open).await {
             Err(LineError::Refused {
                 owner: Some(owner), ..
             }) => {
                 let owner = redirected(&address, owner)?;
-                open_at(&owner, round, &bearer, &open).await
+                open_at(&owner, round, &credentials, &open).await
             }
             answer => answer,
         }
@@ -135,14 +151,14 @@ impl Turn {
 async fn open_at<T, F>(
     address: &str,
     round: u64,
-    bearer: &Bearer,
+    credentials: &Credentials,
     open: &impl Fn(Channel) -> F,
 ) -> Result<T, LineError>
 where
     F: Future<Output = Result<T, LineError>>,
 {
     let opened = timeout(CONTROL_OPEN_TIME, async {
-        open(connect(address, round, bearer).await?).await
+        open(connect(address, round, credentials).await?).await
     });
     opened.await.unwrap_or_else(|_late| {
         Err(LineError::Hangs {
@@ -153,9 +169,13 @@ where
 
 /// Connects to a control plane. Of the addresses that its name has, the one whose turn it is comes
 /// first.
-async fn connect(address: &str, round: u64, bearer: &Bearer) -> Result<Channel, LineError> {
+async fn connect(
+    address: &str,
+    round: u64,
+    credentials: &Credentials,
+) -> Result<Channel, LineError> {
     let endpoint = endpoint(address)?;
-    bearer.may_go_to(endpoint.uri())?;
+    credentials.bearer.may_go_to(endpoint.uri())?;
     let (host, port) = authority(&endpoint);
     let found: Vec<SocketAddr> = match lookup_host((host.as_str(), port)).await {
         Ok(found) => found.collect(),
@@ -166,12 +186,14 @@ async fn connect(address: &str, round: u64, bearer: &Bearer) -> Result<Channel, 
     };
     let mut last = None;
     for place in in_turn(found, round) {
-        let there = Endpoint::from_shared(format!("http://{place}"));
+        let scheme = endpoint.uri().scheme_str().unwrap_or_default();
+        let there = Endpoint::from_shared(format!("{scheme}://{place}"));
         let Ok(there) = there.map(|it| with_bounds(it).origin(endpoint.uri().clone())) else {
             continue;
         };
+        let there = secured(there, endpoint.uri(), credentials)?;
         match there.connect().await {
-            Ok(channel) => return Ok(bearer.on(channel)),
+            Ok(channel) => return Ok(credentials.bearer.on(channel)),
             Err(cause) => last = Some(cause),
         }
     }
@@ -183,11 +205,26 @@ async fn connect(address: &str, round: u64, bearer: &Bearer) -> Result<Channel, 
 }
 
 /// A channel to a control plane that connects when it is used, and again after it was lost.
-pub(crate) fn lazily(address: &str, bearer: &Bearer) -> Result<Channel, LineError> {
+pub(crate) fn lazily(address: &str, credentials: &Credentials) -> Result<Channel, LineError> {
     let endpoint = endpoint(address)?;
-    bearer.may_go_to(endpoint.uri())?;
-    let channel: transport::Channel = with_bounds(endpoint).connect_lazy();
-    Ok(bearer.on(channel))
+    credentials.bearer.may_go_to(endpoint.uri())?;
+    let uri = endpoint.uri().clone();
+    let endpoint = secured(with_bounds(endpoint), &uri, credentials)?;
+    Ok(credentials.bearer.on(endpoint.connect_lazy()))
+}
+
+/// The endpoint with TLS, if the address that was asked for says so.
+fn secured(endpoint: Endpoint, named: &Uri, with: &Credentials) -> Result<Endpoint, LineError> {
+    let secured = with.tls.on(endpoint, named);
+    secured.map_err(|cause| LineError::Tls {
+        address: named.to_string(),
+        cause,
+    })
+}
+
+/// What helps against an error of a connection, behind what it is.
+fn advice(cause: &transport::Error) -> String {
+    explain(cause).map_or_else(String::new, |advice| format!(": {advice}"))
 }
 
 /// Where to go when `asked` names another. A control plane can name whom it likes, but not in a
@@ -210,11 +247,15 @@ fn in_turn<T>(mut addresses: Vec<T>, round: u64) -> Vec<T> {
 
 fn endpoint(address: &str) -> Result<Endpoint, LineError> {
     match Endpoint::from_shared(address.to_owned()) {
-        Ok(endpoint) if endpoint.uri().host().is_some() => Ok(endpoint),
+        Ok(endpoint) if is_address(endpoint.uri()) => Ok(endpoint),
         Ok(_) | Err(_) => Err(LineError::Address {
             address: address.to_owned(),
         }),
     }
+}
+
+fn is_address(uri: &Uri) -> bool {
+    uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"))
 }
 
 fn authority(endpoint: &Endpoint) -> (String, u16) {
@@ -222,7 +263,11 @@ fn authority(endpoint: &Endpoint) -> (String, u16) {
     let host = uri.host().unwrap_or_default();
     // An IPv6 address has brackets in a URL only.
     let host = host.trim_start_matches('[').trim_end_matches(']');
-    (host.to_owned(), uri.port_u16().unwrap_or(DEFAULT_PORT))
+    let default = match uri.scheme_str() {
+        Some("https") => DEFAULT_TLS_PORT,
+        _ => DEFAULT_PORT,
+    };
+    (host.to_owned(), uri.port_u16().unwrap_or(default))
 }
 
 fn with_bounds(endpoint: Endpoint) -> Endpoint {
@@ -251,7 +296,7 @@ impl From<Vec<String>> for ControlPlanes {
     fn from(addresses: Vec<String>) -> Self {
         Self {
             addresses,
-            bearer: Bearer::default(),
+            credentials: Credentials::default(),
         }
     }
 }

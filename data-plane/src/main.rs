@@ -10,6 +10,7 @@ use std::time::Duration;
 use agix_core::id::ProxyId;
 use agix_core::limits::{AUDIT_FILE_BYTES, AUDIT_FILES};
 use agix_proto::bearer::Bearer;
+use agix_proto::tls::{ClientFiles, ClientTls, Credentials};
 use agix_proxy::{AuditFile, AuditTo, Config, ControlPlanes};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -37,6 +38,26 @@ struct Args {
     /// File with the join token that the control planes ask for; or give it in AGIX_JOIN_TOKEN
     #[arg(long, env = "AGIX_JOIN_TOKEN_FILE", value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+    /// Certificates that vouch for control planes at https:// addresses, as PEM [default: those that
+    /// this machine trusts]
+    #[arg(long, env = "AGIX_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// Our certificate for control planes that ask for one, as PEM
+    #[arg(
+        long,
+        env = "AGIX_CLIENT_CERT",
+        value_name = "FILE",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// The key of that certificate, as PEM
+    #[arg(
+        long,
+        env = "AGIX_CLIENT_KEY",
+        value_name = "FILE",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
     /// Send the join token to other machines although nothing encrypts it
     #[arg(long, env = "AGIX_INSECURE")]
     insecure: bool,
@@ -115,7 +136,13 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let config = Config {
         control_planes: ControlPlanes {
-            bearer: bearer(args.join_token_file.as_deref(), args.insecure)?,
+            credentials: Credentials {
+                bearer: bearer(args.join_token_file.as_deref(), args.insecure)?,
+                tls: ClientTls::read(&ClientFiles {
+                    ca: args.ca,
+                    identity: args.client_cert.zip(args.client_key),
+                })?,
+            },
             addresses: args.control_plane,
         },
         snapshot: args.snapshot,

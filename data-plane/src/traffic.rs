@@ -142,8 +142,8 @@ impl Reporter {
     /// the time.
     pub(crate) fn of(config: &SyncConfig) -> Self {
         let channels = config.endpoints.addresses.iter();
-        let bearer = &config.endpoints.bearer;
-        let channels = channels.filter_map(|it| lazily(it, bearer).ok());
+        let credentials = &config.endpoints.credentials;
+        let channels = channels.filter_map(|it| lazily(it, credentials).ok());
         Self {
             proxy: config.proxy_id.clone(),
             incarnation: config.incarnation,

@@ -99,7 +99,7 @@ impl Queue {
 
 impl Place {
     fn at(address: String, among: &ControlPlanes) -> Option<Self> {
-        let channel = control_line::lazily(&address, &among.bearer).ok()?;
+        let channel = control_line::lazily(&address, &among.credentials).ok()?;
         Some(Self { address, channel })
     }
 }

@@ -1,12 +1,13 @@
 //! What a client shows to a control plane to say who it is: a token, in each call's metadata.
 //!
-//! A token goes to this machine, or anywhere else only if whoever started the client said that the
-//! network keeps others out: nothing here encrypts it. It is never printed.
+//! A token goes to this machine, or elsewhere over TLS. In the clear it leaves the machine only if
+//! whoever started the client said that the network keeps others out. It is never printed.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use tonic::codegen::http::Uri;
+use tonic::codegen::http::uri::Scheme;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -30,8 +31,8 @@ pub struct InvalidToken;
 /// The token would cross the network in the clear.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the token is not sent to {0}: everybody on the way could read it; pass --insecure if the \
-     network keeps others out"
+    "the token is not sent to {0} in the clear: everybody on the way could read it; write the address \
+     with https://, or pass --insecure if the network keeps others out"
 )]
 pub struct Cleartext(String);
 
@@ -57,7 +58,8 @@ impl Bearer {
     /// Whether the token, if there is one, may be sent to `uri`.
     pub fn may_go_to(&self, uri: &Uri) -> Result<(), Cleartext> {
         let host = uri.host().unwrap_or_default();
-        if self.token.is_none() || self.insecure || is_here(host) {
+        let is_encrypted = uri.scheme() == Some(&Scheme::HTTPS);
+        if self.token.is_none() || self.insecure || is_encrypted || is_here(host) {
             return Ok(());
         }
         Err(Cleartext(host.to_owned()))
@@ -105,6 +107,7 @@ mod tests {
         for here in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"] {
             assert_eq!(bearer.may_go_to(&uri(here)), Ok(()));
         }
+        assert_eq!(bearer.may_go_to(&uri("https://cp:1")), Ok(()));
         for there in [
             "http://10.0.0.1:1",
             "http://cp:1",

@@ -1,8 +1,10 @@
 //! The gRPC protocol of agix: generated code in [`v1`] and the conversions to and from the rules
-//! in [`convert`], and the token that clients show in [`bearer`]. Nothing outside this crate interprets a generated message's fields as policy.
+//! in [`convert`], the token that clients show in [`bearer`], and TLS in [`tls`]. Nothing outside this
+//! crate interprets a generated message's fields as policy.
 
 pub mod bearer;
 pub mod convert;
+pub mod tls;
 
 /// Generated messages, clients and servers of `agix.v1`.
 #[expect(

@@ -14,6 +14,7 @@ use crate::program::command;
 pub struct Agixctl {
     home: PathBuf,
     endpoint: String,
+    environment: Vec<(String, String)>,
 }
 
 /// What a run of it printed, and its exit code.
@@ -38,7 +39,15 @@ impl Agixctl {
         Self {
             home: home.to_owned(),
             endpoint: endpoints,
+            environment: Vec::new(),
         }
+    }
+
+    /// The same with further environment variables.
+    #[must_use]
+    pub fn with(mut self, environment: &[(String, String)]) -> Self {
+        self.environment.extend_from_slice(environment);
+        self
     }
 
     /// Runs it, whatever comes of it.
@@ -58,6 +67,7 @@ impl Agixctl {
         command
             .args(arguments)
             .env("AGIX_ENDPOINT", &self.endpoint)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -11,6 +11,7 @@
 
 pub mod agixctl;
 pub mod ask;
+pub mod authority;
 pub mod callback_receiver;
 pub mod caller;
 mod clock;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::agixctl::Agixctl;
+use crate::authority::Authority;
 use crate::etcd::{Member, cluster};
 use crate::network::{Network, Way};
 use crate::program::Program;
@@ -22,6 +23,7 @@ pub struct Replicas {
     /// The proxies, which know all control planes.
     pub proxies: Vec<Proxy>,
     network: Network,
+    authority: Option<Authority>,
 }
 
 /// One control plane.
@@ -35,6 +37,7 @@ pub struct Plane {
     pub to_etcd: Vec<Way>,
     /// The process.
     pub program: Program,
+    tls: Option<Vec<(String, String)>>,
 }
 
 impl Replicas {
@@ -43,13 +46,29 @@ impl Replicas {
         Self::over(directory, cluster(members, &[]).await, planes).await
     }
 
+    /// The same, speaking TLS with certificates of `authority`.
+    pub async fn encrypted(directory: &Path, planes: usize, authority: Authority) -> Self {
+        let members = cluster(1, &[]).await;
+        Self::set_up(directory, members, planes, Some(authority)).await
+    }
+
     /// `planes` control planes over the etcd of these members.
     pub async fn over(directory: &Path, members: Vec<Member>, planes: usize) -> Self {
+        Self::set_up(directory, members, planes, None).await
+    }
+
+    async fn set_up(
+        directory: &Path,
+        members: Vec<Member>,
+        planes: usize,
+        authority: Option<Authority>,
+    ) -> Self {
         let mut replicas = Self {
             members,
             planes: Vec::new(),
             proxies: Vec::new(),
             network: Network::new(),
+            authority,
         };
         for _ in 0..planes {
             let plane = replicas.plane(directory).await;
@@ -65,7 +84,13 @@ impl Replicas {
     pub async fn restart(&mut self, directory: &Path, index: usize) {
         let plane = self.planes.get_mut(index).expect("a control plane");
         plane.program.kill();
-        plane.program = program(directory, plane.address, &plane.front, &plane.to_etcd);
+        let tls = plane.tls.clone();
+        plane.program = program(
+            directory,
+            plane.address,
+            (&plane.front, &plane.to_etcd),
+            tls,
+        );
         plane.program.addresses().await;
     }
 
@@ -76,6 +101,7 @@ impl Replicas {
             listen: Some(steady_address()),
             snapshot: true,
             journal: true,
+            environment: self.client("proxy"),
             ..ProxySettings::default()
         };
         let proxy = Proxy::start(directory, &self.endpoints(), &settings).await;
@@ -99,13 +125,20 @@ impl Replicas {
     /// The addresses of all control planes, as proxies and agixctl take them.
     pub fn endpoints(&self) -> String {
         let fronts = self.planes.iter().map(|it| it.front.address);
-        let urls: Vec<_> = fronts.map(|front| format!("http://{front}")).collect();
+        let scheme = scheme(self.authority.is_some());
+        let urls: Vec<_> = fronts.map(|front| format!("{scheme}://{front}")).collect();
         urls.join(",")
     }
 
     /// An operator who knows all control planes.
     pub fn agixctl(&self, home: &Path) -> Agixctl {
-        Agixctl::at(home, self.endpoints())
+        Agixctl::at(home, self.endpoints()).with(&self.client("agixctl"))
+    }
+
+    /// What a client of that name needs in its environment to be let in.
+    pub fn client(&self, name: &str) -> Vec<(String, String)> {
+        let authority = self.authority.as_ref();
+        authority.map_or_else(Vec::new, |authority| authority.client(name))
     }
 
     /// The control plane that says, last of all, that it owns the ledger.
@@ -143,24 +176,38 @@ impl Replicas {
         let front = self.network.way(address);
         let to = self.members.iter().map(Member::address);
         let to_etcd: Vec<Way> = to.map(|member| self.network.way(member)).collect();
-        let mut program = program(directory, address, &front, &to_etcd);
+        let name = format!("plane-{}", self.planes.len() + 1);
+        let tls = self.authority.as_ref().map(|it| it.server(&name));
+        let mut program = program(directory, address, (&front, &to_etcd), tls.clone());
         program.addresses().await;
         Plane {
             address,
             front,
             to_etcd,
             program,
+            tls,
         }
     }
 }
 
-fn program(directory: &Path, address: SocketAddr, front: &Way, to_etcd: &[Way]) -> Program {
+/// How addresses begin.
+const fn scheme(is_encrypted: bool) -> &'static str {
+    if is_encrypted { "https" } else { "http" }
+}
+
+fn program(
+    directory: &Path,
+    address: SocketAddr,
+    (front, to_etcd): (&Way, &[Way]),
+    tls: Option<Vec<(String, String)>>,
+) -> Program {
     let members: Vec<_> = to_etcd
         .iter()
         .map(|way| format!("http://{}", way.address))
         .collect();
     let store = format!("etcd:{}/agix", members.join(","));
-    let (listen, advertise) = (address.to_string(), format!("http://{}", front.address));
+    let scheme = scheme(tls.is_some());
+    let (listen, advertise) = (address.to_string(), format!("{scheme}://{}", front.address));
     let arguments = [
         "--listen",
         &listen,
@@ -169,6 +216,7 @@ fn program(directory: &Path, address: SocketAddr, front: &Way, to_etcd: &[Way]) 
         "--advertise",
         &advertise,
     ];
-    let environment = [("AGIX_SEAL_KEY".to_owned(), SEAL_KEY.to_owned())];
+    let mut environment = tls.unwrap_or_default();
+    environment.push(("AGIX_SEAL_KEY".to_owned(), SEAL_KEY.to_owned()));
     Program::start("agix-control-plane", directory, arguments, &environment)
 }

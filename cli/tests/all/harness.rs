@@ -131,6 +131,7 @@ impl Fleet {
             seal: SealSource::Own,
             tokens: None,
             advertise: None,
+            tls: None,
         };
         let start = agix_control_plane::start(config, shutdown.clone());
         let control_plane = runtime.block_on(start).unwrap();

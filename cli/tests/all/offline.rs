@@ -88,9 +88,9 @@ fn wrong_usage_ends_with_2() {
     agixctl(["validate", "-f", "/nonexistent.yaml"])
         .exits(2)
         .complains("/nonexistent.yaml cannot be read");
-    agixctl(["status", "--endpoint", "https://localhost:1"])
+    agixctl(["status", "--endpoint", "ftp://localhost:1"])
         .exits(2)
-        .complains("TLS");
+        .complains("https://HOST:PORT");
 }
 
 #[test]

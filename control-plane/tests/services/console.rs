@@ -19,6 +19,7 @@ async fn console() -> (SocketAddr, Operator, CancellationToken) {
         http: Some("127.0.0.1:0".parse().unwrap()),
         admin: None,
         advertise: None,
+        tls: None,
         store: StoreSpec::Memory,
         seal: SealSource::Own,
         tokens: None,

@@ -54,6 +54,7 @@ async fn a_second_control_plane_on_the_same_store_is_refused() {
         seal: SealSource::Own,
         tokens: None,
         advertise: None,
+        tls: None,
     };
     let refused = start(config, CancellationToken::new()).await.unwrap_err();
     assert!(matches!(refused, StartError::Store(_)));
@@ -77,6 +78,7 @@ async fn an_address_in_use_is_named() {
         seal: SealSource::Own,
         tokens: None,
         advertise: None,
+        tls: None,
     };
     let address = config.listen.to_string();
     let refused = start(config, CancellationToken::new()).await.unwrap_err();

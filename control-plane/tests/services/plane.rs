@@ -53,6 +53,7 @@ impl Plane {
             seal: SealSource::Own,
             tokens: None,
             advertise: None,
+            tls: None,
         };
         let running = start(config, shutdown.clone()).await.unwrap();
         Self {

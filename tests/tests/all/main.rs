@@ -41,6 +41,7 @@ mod state_move;
 mod store_secrets;
 mod store_trouble;
 mod sync_fleet;
+mod tls_network;
 mod upstream_bodies;
 mod upstream_cuts;
 mod upstream_faults;

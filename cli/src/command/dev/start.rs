@@ -11,7 +11,7 @@ use agix_control_plane::{
     Config as ControlConfig, SealSource, StartError as ControlError, StoreSpec,
 };
 use agix_core::id::ProxyId;
-use agix_proto::bearer::Bearer;
+use agix_proto::tls::Credentials;
 use agix_proxy::{AuditFile, AuditTo, Config as ProxyConfig, StartError as ProxyError};
 use tokio::fs::DirBuilder;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         seal: SealSource::Own,
         tokens: None,
         advertise: None,
+        tls: None,
     };
     let control_plane = agix_control_plane::start(config, stop_control_plane.clone())
         .await
@@ -99,7 +100,7 @@ pub(super) async fn start(args: &DevArgs) -> Result<Started, Failure> {
         }
     };
     Ok(Started {
-        client: Client::connect(&control.to_string(), CALL_TIME, &Bearer::default()).await?,
+        client: Client::connect(&control.to_string(), CALL_TIME, &Credentials::default()).await?,
         listen: proxy.listen,
         admin: proxy.admin,
         control,

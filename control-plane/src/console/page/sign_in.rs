@@ -1,6 +1,7 @@
 //! Signing in with a token, and out again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use agix_core::limits::{CONSOLE_SESSION_TIME, CONSOLE_TOKEN_BYTES};
 use agix_proto::v1::StatusRequest;
@@ -62,9 +63,10 @@ pub(super) async fn sign_in(
         Err(status) => return Err(status.into()),
     }
     let session = console.sessions.open(token)?;
-    Ok(redirect_with(&format!(
-        "{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}",
-        CONSOLE_SESSION_TIME.as_secs()
+    Ok(redirect_with(&cookie(
+        &console,
+        &session,
+        CONSOLE_SESSION_TIME,
     )))
 }
 
@@ -76,9 +78,14 @@ pub(super) async fn sign_out(
     if let Some(session) = &visitor.session {
         console.sessions.close(session);
     }
-    redirect_with(&format!(
-        "{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0"
-    ))
+    redirect_with(&cookie(&console, "", Duration::ZERO))
+}
+
+/// The cookie with the name of a session, for so long.
+fn cookie(console: &Console, session: &str, time: Duration) -> String {
+    let secure = if console.is_encrypted { "; Secure" } else { "" };
+    let age = time.as_secs();
+    format!("{COOKIE}={session}; Path=/; HttpOnly; SameSite=Strict; Max-Age={age}{secure}")
 }
 
 fn form(console: &Console, visitor: &Visitor, problem: Option<&'static str>) -> Page {

@@ -1,9 +1,11 @@
-//! Serving the console's port, with every connection bounded.
+//! Serving a port of HTTP, with every connection bounded.
 
 use std::sync::Arc;
 
 use agix_core::limits::{CONSOLE_CONNECTIONS, CONSOLE_HEAD_BYTES, CONSOLE_HEAD_TIME};
+use agix_proto::tls::{Acceptor, Standing};
 use axum::Router;
+use axum::http::StatusCode;
 use futures_util::StreamExt as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,14 +17,43 @@ use tracing::debug;
 
 use crate::incoming::{Connection, connections};
 
-/// Answers browsers until `shutdown`.
+/// A port that is listened on, and TLS if it is spoken there.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Acceptor>,
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub(crate) struct Pages {
+    /// To whoever speaks as the port asks.
+    pub(crate) all: Router,
+    /// And of that to those who should show a certificate and have none.
+    pub(crate) open: Router,
+}
+
+impl Pages {
+    fn of(self, standing: Standing) -> Router {
+        let Some(refusal) = standing.refusal() else {
+            return self.all;
+        };
+        let open = match standing {
+            Standing::NoCertificate => self.open,
+            Standing::Good | Standing::Plaintext => Router::new(),
+        };
+        open.fallback(move || async move { (StatusCode::BAD_REQUEST, format!("{refusal}\n")) })
+    }
+}
+
+/// Answers requests until `shutdown`.
 pub(crate) async fn serve(
-    listener: TcpListener,
-    router: Router,
+    Port { listener, tls }: Port,
+    pages: Pages,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 ) {
-    let mut incoming = Box::pin(connections(listener, CONSOLE_CONNECTIONS));
+    let mut incoming = Box::pin(connections(listener, CONSOLE_CONNECTIONS, tls));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -40,7 +71,7 @@ pub(crate) async fn serve(
         tasks.spawn(answer(
             connection,
             Arc::clone(&builder),
-            router.clone(),
+            pages.clone(),
             shutdown.clone(),
         ));
     }
@@ -49,9 +80,10 @@ pub(crate) async fn serve(
 async fn answer(
     connection: Connection,
     builder: Arc<http1::Builder>,
-    router: Router,
+    pages: Pages,
     shutdown: CancellationToken,
 ) {
+    let router = pages.of(connection.standing());
     let service = TowerToHyperService::new(router);
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(connection), service));
     let ended = tokio::select! {
@@ -62,6 +94,6 @@ async fn answer(
         }
     };
     if let Err(error) = ended {
-        debug!(%error, "a browser's connection ended");
+        debug!(%error, "a connection ended");
     }
 }
