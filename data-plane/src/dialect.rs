@@ -1,7 +1,7 @@
 //! Between the caller's protocol and the provider's.
 //!
-//! A caller speaks OpenAI's chat completions and embeddings, or Anthropic's messages. This module
-//! reads what it asks, writes it in the dialect of the provider that will answer, and turns the
+//! A caller speaks OpenAI's chat completions, responses and embeddings, or Anthropic's messages. This
+//! module reads what it asks, writes it in the dialect of the provider that will answer, and turns the
 //! answer back, stream or not.
 //!
 //! Rules this module keeps:
@@ -25,6 +25,7 @@ mod neutral;
 mod openai;
 mod refused;
 mod request;
+mod responses;
 mod simulated;
 mod splice;
 mod sse;
@@ -45,9 +46,12 @@ use agix_core::usage::Usage;
 use bytes::Bytes;
 
 /// Parameters that say how a call is to be handled, and nothing of its answer.
-const HANDLING: [&str; 6] = [
+const HANDLING: [&str; 9] = [
+    "include",
     "metadata",
     "prompt_cache_key",
+    "prompt_cache_retention",
+    "reasoning.summary",
     "service_tier",
     "speed",
     "store",
@@ -72,16 +76,27 @@ pub enum Caller {
     Chat,
     /// Anthropic's messages.
     Messages,
+    /// OpenAI's responses.
+    Responses,
 }
 
 impl Caller {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
 
-    /// The dialect of providers that take the caller's own bytes.
-    pub const fn native(self) -> Dialect {
+    /// The dialect of providers that take the caller's own bytes, if there are such.
+    pub const fn native(self) -> Option<Dialect> {
         match self {
-            Self::Chat => Dialect::OpenAi,
+            Self::Chat => Some(Dialect::OpenAi),
+            Self::Messages => Some(Dialect::Anthropic),
+            Self::Responses => None,
+        }
+    }
+
+    /// The dialect in whose shape it reads errors.
+    pub const fn errors(self) -> Dialect {
+        match self {
+            Self::Chat | Self::Responses => Dialect::OpenAi,
             Self::Messages => Dialect::Anthropic,
         }
     }
@@ -91,6 +106,7 @@ impl Caller {
         match self {
             Self::Chat => "chatcmpl-",
             Self::Messages => "msg_",
+            Self::Responses => "resp_",
         }
     }
 }
@@ -159,7 +175,7 @@ pub struct Ineligible(pub &'static str);
 /// What a translated answer calls itself. An answer that is passed on keeps its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerIds {
-    /// `chatcmpl-...` or `msg_...`, the same over a whole stream.
+    /// `chatcmpl-...`, `msg_...` or `resp_...`, the same over a whole stream.
     pub id: String,
     /// Seconds since the Unix epoch.
     pub created: i64,
@@ -222,11 +238,12 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Ine
         }
         (Caller::Chat, _) => openai::conversation::read(request)?,
         (Caller::Messages, _) => anthropic::read_conversation(request)?,
+        (Caller::Responses, _) => responses::read_conversation(request)?,
     };
     match target.dialect {
         Dialect::OpenAi => openai::request::encode(conversation, target),
-        Dialect::Anthropic => anthropic::encode(conversation, target),
-        Dialect::Gemini => gemini::encode(conversation, target),
+        Dialect::Anthropic => anthropic::encode(conversation.without_extras(), target),
+        Dialect::Gemini => gemini::encode(conversation.without_extras(), target),
     }
 }
 
@@ -241,14 +258,14 @@ pub fn encode_embeddings(
     }
 }
 
-/// Reads a whole answer to a request of this caller.
+/// Reads a whole answer to `request`.
 pub fn decode_answer(
     dialect: Dialect,
-    caller: Caller,
+    request: &ChatRequest,
     ids: &AnswerIds,
     body: Bytes,
 ) -> Result<Answer, BadAnswer> {
-    let reply = match (caller, dialect) {
+    let reply = match (request.caller(), dialect) {
         (Caller::Chat, Dialect::OpenAi) => return openai::answer::chat(body),
         (Caller::Messages, Dialect::Anthropic) => return anthropic::pass_answer(body),
         (_, Dialect::OpenAi) => openai::answer::read(&body)?,
@@ -256,9 +273,10 @@ pub fn decode_answer(
         (_, Dialect::Gemini) => gemini::read_answer(&body, ids)?,
     };
     Ok(Answer {
-        body: match caller {
+        body: match request.caller() {
             Caller::Chat => openai::write::whole(ids, &reply, None),
             Caller::Messages => anthropic::write_answer(&ids.id, &reply),
+            Caller::Responses => responses::write_answer(ids, request, &reply),
         },
         usage: reply.usage,
         output_bytes: reply.output_bytes(),

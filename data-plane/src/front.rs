@@ -172,10 +172,19 @@ async fn route(
         _ if worker.shared.draining.load(Ordering::Relaxed) => return Err(Refusal::draining()),
         ("/chat/completions", &Method::POST) => chat::Kind::Conversation(Caller::Chat),
         ("/messages", &Method::POST) => chat::Kind::Conversation(Caller::Messages),
+        ("/responses", &Method::POST) => chat::Kind::Conversation(Caller::Responses),
         ("/messages/count_tokens", &Method::POST) => chat::Kind::Tokens,
         ("/embeddings", &Method::POST) => chat::Kind::Embeddings,
-        ("/chat/completions" | "/messages" | "/messages/count_tokens" | "/embeddings", _) => {
-            return Err(Refusal::wrong_method("POST"));
+        (
+            "/chat/completions"
+            | "/messages"
+            | "/messages/count_tokens"
+            | "/responses"
+            | "/embeddings",
+            _,
+        ) => return Err(Refusal::wrong_method("POST")),
+        (one, &Method::GET | &Method::DELETE) if one.starts_with("/responses/") => {
+            return Err(Refusal::not_stored());
         }
         (one, method) if one.starts_with("/webhooks/") => {
             let name = one.strip_prefix("/webhooks/").unwrap_or_default();

@@ -325,7 +325,8 @@ impl RelayBody {
         self.ledger.watch(|trail| trail.failed(fault));
         let code = fault.code.as_deref().unwrap_or(fault.reason());
         let message = format!("The answer is not complete: {}", fault.message);
-        let event = settings.voice.event(&message, code);
+        let told = self.decoder.broken_off(&message, code);
+        let event = told.unwrap_or_else(|| settings.voice.event(&message, code));
         self.ready.push_back(event);
         self.upstream = UpstreamBody::Whole(None);
         self.ledger.close(&self.decoder, Ending::Failed);

@@ -26,3 +26,13 @@ pub fn stream_with_usage(model: &str) -> Value {
     request["stream_options"] = json!({ "include_usage": true });
     request
 }
+
+/// The same question, for a streamed response.
+pub fn response_stream(model: &str) -> Value {
+    json!({
+        "model": model,
+        "instructions": "Answer in one sentence.",
+        "input": "Who are you?",
+        "stream": true,
+    })
+}

@@ -1,4 +1,4 @@
-//! What a chat stream said, and whether it was whole.
+//! What a stream said, and whether it was whole.
 
 use std::collections::VecDeque;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::caller::data;
 
-/// A chat stream, read to its end.
+/// A stream of a chat completion or a response, read to its end.
 #[derive(Debug, Clone)]
 pub struct Transcript {
     /// The events as they came.
@@ -22,6 +22,20 @@ impl Transcript {
                 Some(text.to_owned())
             })
             .collect()
+    }
+
+    /// The text of a streamed response.
+    pub fn response_text(&self) -> String {
+        self.chunks()
+            .filter(|event| event["type"] == "response.output_text.delta")
+            .filter_map(|event| Some(event["delta"].as_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Whether it ended with the event that ends a whole response.
+    pub fn is_whole_response(&self) -> bool {
+        let last = self.events.back();
+        last.is_some_and(|event| event.starts_with("event: response.completed\n"))
     }
 
     /// The models its chunks name, each once, in order.
@@ -53,7 +67,10 @@ impl Transcript {
 
     /// The error event it ended with.
     pub fn error(&self) -> Option<Value> {
-        data(self.events.back()?)?.get("error").cloned()
+        let last = data(self.events.back()?)?;
+        let of_response = last.pointer("/response/error");
+        let error = last.get("error").or(of_response);
+        error.filter(|error| !error.is_null()).cloned()
     }
 
     /// Whether it ended with its terminator, as a whole answer does.

@@ -108,7 +108,7 @@ impl Exchange<'_> {
             dropped,
             ..
         } = encoded;
-        let own = self.ask.caller().native() == Dialect::of(target.provider.api);
+        let own = self.ask.caller().native() == Some(Dialect::of(target.provider.api));
         let headers = Headers {
             fixed: &target.provider.headers,
             dialect: headers,
@@ -213,7 +213,7 @@ impl Exchange<'_> {
             Ask::Chat(chat) => {
                 let body = self.answer(head.body, bounds).await?;
                 let bytes = body.len();
-                dialect::decode_answer(dialect, chat.caller(), &self.answer_ids(), body)
+                dialect::decode_answer(dialect, chat, &self.answer_ids(), body)
                     .map(Gain::Whole)
                     .map_err(|bad| self.bad_answer(bad, bytes))
             }
@@ -264,7 +264,7 @@ impl Exchange<'_> {
         let status = head.status.as_u16();
         let refused = dialect::decode_error(status, &head.headers, &body, now);
         let fault = Fault::refused(refused);
-        let passes = dialect == self.ask.caller().native() && is_json_object(&body);
+        let passes = dialect == self.ask.caller().errors() && is_json_object(&body);
         Fault {
             original: passes.then_some(body),
             ..fault

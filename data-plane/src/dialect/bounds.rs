@@ -14,6 +14,8 @@ use crate::dialect::{Caller, ChatRequest, Dialect, EmbeddingsRequest, Target, an
 
 /// Parts that stand in a chat request by reference: a picture's address, a file's name.
 const LINKS: &[&[u8]] = &[b"\"image_url\":", b"\"file_id\":"];
+/// The same of a request for a response.
+const RESPONSE_LINKS: &[&[u8]] = &[b"\"image_url\":", b"\"file_url\":"];
 /// The same of a request for a message.
 const MESSAGE_LINKS: &[&[u8]] = &[b"\"url\":", b"\"file_id\":"];
 
@@ -26,6 +28,7 @@ impl ChatRequest {
     pub fn input_bound(&self) -> Tokens {
         let links = match self.caller() {
             Caller::Chat => LINKS,
+            Caller::Responses => RESPONSE_LINKS,
             Caller::Messages => MESSAGE_LINKS,
         };
         input_bound(self.body(), links)
@@ -34,7 +37,7 @@ impl ChatRequest {
     /// The most tokens this request can use at `target`, if its input is at most `input`.
     pub fn bounds(&self, input: Tokens, target: &Target<'_>) -> Bounds {
         let most = target.max_output_tokens.map(Tokens::get);
-        let own = self.caller().native() == target.dialect;
+        let own = self.caller().native() == Some(target.dialect);
         let each = match target.dialect {
             // Its own bytes pass: nobody bounds them but the caller.
             Dialect::Anthropic if own => self.output_bound().unwrap_or(ASSUMED_OUTPUT_TOKENS),

@@ -48,6 +48,8 @@ pub(super) struct Media<'a> {
     pub(super) source: Source<'a>,
     /// The name of the file, if it has one.
     pub(super) name: Option<Cow<'a, str>>,
+    /// How closely it is to be looked at, in OpenAI's words.
+    pub(super) detail: Option<&'a RawValue>,
 }
 
 /// What a medium is.
@@ -117,7 +119,19 @@ pub(super) enum Format<'a> {
     Schema {
         name: Option<Text<'a>>,
         schema: &'a RawValue,
+        /// Whether no answer may differ from it.
+        strict: bool,
     },
+}
+
+/// A parameter that OpenAI's dialects share and that no other dialect has.
+#[derive(Debug)]
+pub(super) struct Extra<'a> {
+    /// What the caller calls it.
+    pub(super) asked_as: &'static str,
+    /// What chat completions call it.
+    pub(super) chat: &'static str,
+    pub(super) value: &'a RawValue,
 }
 
 /// A request for the next turn of a conversation.
@@ -145,6 +159,8 @@ pub(super) struct Conversation<'a> {
     pub(super) user: Option<String>,
     /// Whether the answer is to be a stream.
     pub(super) stream: bool,
+    /// Parameters for targets that speak a dialect of OpenAI's.
+    pub(super) extras: Vec<Extra<'a>>,
     /// Parameters the caller gave that no other dialect has.
     pub(super) dropped: Vec<&'static str>,
 }
@@ -257,6 +273,14 @@ impl<'a> Conversation<'a> {
                 }),
             }
         }
+    }
+
+    /// For a target that has none of the parameters of OpenAI's dialects.
+    pub(super) fn without_extras(mut self) -> Self {
+        let extras = std::mem::take(&mut self.extras);
+        self.dropped
+            .extend(extras.into_iter().map(|extra| extra.asked_as));
+        self
     }
 
     /// Makes sure that something is said at all: instructions alone are said by the user.

@@ -18,8 +18,8 @@ use serde_json::value::RawValue;
 
 pub(in crate::dialect) use self::members::present;
 use self::members::{Guarded, Members};
-use crate::dialect::Caller;
 use crate::dialect::splice::{Edit, literal, span_in};
+use crate::dialect::{Caller, responses};
 
 /// A request for the next turn of a conversation, in its caller's dialect. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -73,36 +73,23 @@ impl ChatRequest {
         let members = Members::read(text(&body)?)?;
         let (model, model_span) = model(&body, &members)?;
         let stream = flag(&members, Guarded::Stream)?;
-        if caller == Caller::Messages {
-            return Ok(Self {
-                caller,
-                model,
-                model_span,
-                stream,
-                ask_usage: None,
-                include_usage: true,
-                choices: 1,
-                max_tokens: whole_number(&members, Guarded::MaxTokens)?,
-                max_completion_tokens: None,
-                body,
-            });
-        }
-        let (include_usage, ask_usage) = match members.get(Guarded::StreamOptions) {
-            _ if !stream => (false, None),
-            None => (false, Some(insert_stream_options(&body))),
-            Some(options) => read_stream_options(&body, options)?,
+        let bound = |member| whole_number(&members, member);
+        let (include_usage, ask_usage) = match caller {
+            Caller::Chat => usage_asked(&body, &members, stream)?,
+            Caller::Messages | Caller::Responses => (true, None),
         };
-        let choices = match whole_number(&members, Guarded::N)? {
-            None => 1,
-            Some(count) => u32::try_from(count)
-                .ok()
-                .filter(|count| (1..=REQUEST_CHOICES).contains(count))
-                .ok_or_else(|| {
-                    Guarded::N.wrong(format!("`n` must be between 1 and {REQUEST_CHOICES}"))
-                })?,
+        let (choices, max_tokens, max_completion_tokens) = match caller {
+            Caller::Chat => (
+                choices(&members)?,
+                bound(Guarded::MaxTokens)?,
+                bound(Guarded::MaxCompletionTokens)?,
+            ),
+            Caller::Messages => (1, bound(Guarded::MaxTokens)?, None),
+            Caller::Responses => {
+                responses::check(&body)?;
+                (1, None, bound(Guarded::MaxOutputTokens)?)
+            }
         };
-        let max_tokens = whole_number(&members, Guarded::MaxTokens)?;
-        let max_completion_tokens = whole_number(&members, Guarded::MaxCompletionTokens)?;
         Ok(Self {
             caller,
             body,
@@ -197,7 +184,7 @@ impl EmbeddingsRequest {
 }
 
 impl InvalidRequest {
-    fn body(message: impl Into<String>) -> Self {
+    pub(super) fn body(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
             param: None,
@@ -287,6 +274,30 @@ fn whole_number(members: &Members<'_>, member: Guarded) -> Result<Option<u64>, I
             let name = member.name();
             member.wrong(format!("`{name}` must be a whole number, not negative"))
         }),
+    }
+}
+
+/// Answers asked for at once.
+fn choices(members: &Members<'_>) -> Result<u32, InvalidRequest> {
+    let Some(count) = whole_number(members, Guarded::N)? else {
+        return Ok(1);
+    };
+    u32::try_from(count)
+        .ok()
+        .filter(|count| (1..=REQUEST_CHOICES).contains(count))
+        .ok_or_else(|| Guarded::N.wrong(format!("`n` must be between 1 and {REQUEST_CHOICES}")))
+}
+
+/// Whether the caller wants usage at the end of a stream, and what makes the body ask for it.
+fn usage_asked(
+    body: &[u8],
+    members: &Members<'_>,
+    stream: bool,
+) -> Result<(bool, Option<Edit<'static>>), InvalidRequest> {
+    match members.get(Guarded::StreamOptions) {
+        _ if !stream => Ok((false, None)),
+        None => Ok((false, Some(insert_stream_options(body)))),
+        Some(options) => read_stream_options(body, options),
     }
 }
 

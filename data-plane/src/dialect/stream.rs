@@ -33,7 +33,8 @@ pub enum StreamItemKind {
     Content,
     /// The usage event a caller asked for, alone, so that something may be added to it.
     Usage,
-    /// The terminator, with or without events before it. Nothing follows.
+    /// The terminator, with or without events before it; without bytes where the event before it was
+    /// the last. Nothing follows.
     Done,
 }
 
@@ -189,6 +190,15 @@ impl StreamDecoder {
         }
         outgoing.flush();
         self.fault = Some(StreamFault::Truncated);
+    }
+
+    /// How the caller is told that the stream broke off here, where its protocol has more to say of
+    /// that than an error.
+    pub fn broken_off(&mut self, message: &str, code: &str) -> Option<Bytes> {
+        match &mut self.reader {
+            Reader::Translated(translation) => translation.broken_off(message, code),
+            Reader::OpenAi(_) | Reader::Anthropic(_) => None,
+        }
     }
 
     /// Whether the terminator was seen: the stream is whole and the connection may be closed.

@@ -6,13 +6,14 @@
 
 use agix_core::units::Tokens;
 use agix_core::usage::Usage;
+use bytes::Bytes;
 
 use crate::dialect::estimate::tokens_of;
 use crate::dialect::neutral::Step;
 use crate::dialect::stream::{Outgoing, Progress};
 use crate::dialect::{
     AnswerIds, Caller, ChatRequest, Dialect, Finish, StreamFault, StreamItemKind, anthropic,
-    gemini, openai,
+    gemini, openai, responses,
 };
 
 /// One stream under translation.
@@ -44,6 +45,7 @@ struct Writer {
 enum Kind {
     Chat(openai::write::StreamWriter),
     Messages(anthropic::StreamWriter),
+    Responses(Box<responses::StreamWriter>),
 }
 
 /// Writes steps for the caller.
@@ -75,6 +77,9 @@ impl Translation {
                         Kind::Chat(openai::write::StreamWriter::new(&ids, None, usage_asked))
                     }
                     Caller::Messages => Kind::Messages(anthropic::StreamWriter::new(ids.id, input)),
+                    Caller::Responses => {
+                        Kind::Responses(Box::new(responses::StreamWriter::new(&ids, request)))
+                    }
                 },
                 untold: None,
                 told: false,
@@ -140,12 +145,25 @@ impl Translation {
             output: Tokens::new(progress.pieces),
             ..Usage::default()
         };
-        match (&self.writer.kind, &progress.usage) {
+        let usage = progress.usage.as_ref();
+        match (&mut self.writer.kind, usage) {
+            (Kind::Responses(writer), _) => {
+                outgoing.alone(writer.ended(usage), StreamItemKind::Usage);
+            }
             (_, Some(usage)) => self.writer.usage(usage, outgoing),
             (Kind::Messages(_), None) => self.writer.usage(&seen, outgoing),
             (Kind::Chat(_), None) => {}
         }
         self.writer.done(outgoing);
+    }
+
+    /// How the caller is told that the stream broke off, where its protocol has more to say of that
+    /// than an error.
+    pub(in crate::dialect) fn broken_off(&mut self, message: &str, code: &str) -> Option<Bytes> {
+        match &mut self.writer.kind {
+            Kind::Responses(writer) if self.writer.told => Some(writer.broken_off(message, code)),
+            Kind::Responses(_) | Kind::Chat(_) | Kind::Messages(_) => None,
+        }
     }
 }
 
@@ -169,6 +187,7 @@ impl Writer {
                 match &self.kind {
                     Kind::Chat(_) => openai::write::StreamWriter::alive(buffer),
                     Kind::Messages(_) => anthropic::StreamWriter::alive(buffer),
+                    Kind::Responses(_) => responses::StreamWriter::alive(buffer),
                 }
                 return Ok(());
             }
@@ -180,6 +199,7 @@ impl Writer {
             match &mut self.kind {
                 Kind::Chat(writer) => writer.begin(&model, buffer),
                 Kind::Messages(writer) => writer.begin(&model, buffer),
+                Kind::Responses(writer) => writer.begin(&model, buffer),
             }
         }
         match &mut self.kind {
@@ -191,15 +211,23 @@ impl Writer {
                 Step::End(finish) => writer.end(*finish, buffer),
                 Step::Begin { .. } | Step::Think | Step::Alive => {}
             },
+            Kind::Responses(writer) => match step {
+                Step::Say(text) => writer.say(*text, buffer)?,
+                Step::Call { id, name } => writer.call(id, name, buffer),
+                Step::Arguments { call, piece } => writer.arguments(*call, *piece, buffer)?,
+                Step::End(finish) => writer.end(*finish, buffer),
+                Step::Begin { .. } | Step::Think | Step::Alive => {}
+            },
         }
         self.ended |= matches!(step, Step::End(_));
         Ok(())
     }
 
-    fn usage(&self, usage: &Usage, outgoing: &mut Outgoing<'_>) {
-        let event = match &self.kind {
+    fn usage(&mut self, usage: &Usage, outgoing: &mut Outgoing<'_>) {
+        let event = match &mut self.kind {
             Kind::Chat(writer) => writer.usage(usage),
             Kind::Messages(writer) => Some(writer.usage(usage)),
+            Kind::Responses(writer) => Some(writer.ended(Some(usage))),
         };
         if let Some(event) = event {
             outgoing.alone(event, StreamItemKind::Usage);
@@ -207,10 +235,16 @@ impl Writer {
     }
 
     fn done(&self, outgoing: &mut Outgoing<'_>) {
-        let buffer = outgoing.buffer(StreamItemKind::Done);
         match &self.kind {
-            Kind::Chat(_) => buffer.extend_from_slice(openai::relay::DONE),
-            Kind::Messages(_) => anthropic::StreamWriter::done(buffer),
+            Kind::Chat(_) => {
+                let buffer = outgoing.buffer(StreamItemKind::Done);
+                buffer.extend_from_slice(openai::relay::DONE);
+            }
+            Kind::Messages(_) => {
+                anthropic::StreamWriter::done(outgoing.buffer(StreamItemKind::Done));
+            }
+            // The event with the usage was the terminator.
+            Kind::Responses(_) => outgoing.alone(Bytes::new(), StreamItemKind::Done),
         }
     }
 }

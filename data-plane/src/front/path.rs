@@ -43,6 +43,7 @@ impl<'a> Path<'a> {
     pub(crate) fn route(&self) -> Option<&'static str> {
         match self.endpoint {
             "/chat/completions" => Some("/v1/chat/completions"),
+            "/responses" => Some("/v1/responses"),
             "/messages" => Some("/v1/messages"),
             "/messages/count_tokens" => Some("/v1/messages/count_tokens"),
             "/embeddings" => Some("/v1/embeddings"),
@@ -58,6 +59,7 @@ impl<'a> Path<'a> {
         match self.endpoint {
             "/messages" | "/messages/count_tokens" => Caller::Messages,
             "/chat/completions" | "/embeddings" => Caller::Chat,
+            "/responses" => Caller::Responses,
             _ => self.library.unwrap_or_else(|| {
                 if headers.contains_key(ANTHROPIC_VERSION) {
                     Caller::Messages
@@ -137,5 +139,7 @@ mod tests {
         assert_eq!(models.caller(&headers), Caller::Messages);
         let chat = Path::read("/v1/chat/completions");
         assert_eq!(chat.caller(&headers), Caller::Chat);
+        let responses = Path::read("/a/reader/openai/v1/responses");
+        assert_eq!(responses.caller(&headers), Caller::Responses);
     }
 }

@@ -199,7 +199,7 @@ impl Refusal {
         } else {
             format!(
                 "There is no endpoint {shown}. Chat completions are at /v1/chat/completions, \
-                 messages at /v1/messages."
+                 responses at /v1/responses, messages at /v1/messages."
             )
         };
         Self::new(
@@ -208,6 +208,22 @@ impl Refusal {
             "unknown_endpoint",
             message,
         )
+    }
+
+    /// Something is wanted of a response that was given before.
+    pub(crate) fn not_stored() -> Self {
+        let message = "agix stores no responses, so there is nothing to be had of one that was \
+                       given before."
+            .to_owned();
+        Self {
+            should_retry: Some(false),
+            ..Self::new(
+                StatusCode::NOT_FOUND,
+                "invalid_request_error",
+                "response_not_stored",
+                message,
+            )
+        }
     }
 
     /// The endpoint exists, but not for this method.

@@ -39,12 +39,15 @@ const fn parser(name: &'static str, check: fn(&[u8])) -> Parser {
 
 /// All of them. What a caller asks is `NAME-request`; what a provider says is `NAME-answer`, whole,
 /// and `NAME-stream`.
-pub const PARSERS: [Parser; 18] = [
+pub const PARSERS: [Parser; 19] = [
     parser("chat-request", |bytes| {
         requests::conversation(Caller::Chat, bytes);
     }),
     parser("messages-request", |bytes| {
         requests::conversation(Caller::Messages, bytes);
+    }),
+    parser("responses-request", |bytes| {
+        requests::conversation(Caller::Responses, bytes);
     }),
     parser("embeddings-request", requests::embeddings),
     parser("openai-answer", |bytes| {
@@ -86,6 +89,7 @@ pub const fn of_caller(caller: Caller) -> &'static str {
     match caller {
         Caller::Chat => "chat",
         Caller::Messages => "messages",
+        Caller::Responses => "responses",
     }
 }
 

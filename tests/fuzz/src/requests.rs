@@ -24,7 +24,7 @@ pub(crate) fn conversation(caller: Caller, bytes: &[u8]) {
             let target = target(dialect, model);
             let bounds = request.bounds(request.input_bound(), &target);
             assert!(bounds.output > Tokens::ZERO || request.output_bound() == Some(0));
-            if caller.native() == dialect {
+            if caller.native() == Some(dialect) {
                 only_the_model_differs(&body, &sent, model);
             } else {
                 is_read_as_the_same(caller, dialect, &sent, model);
@@ -90,16 +90,20 @@ fn read(bytes: &[u8]) -> serde_json::Result<Value> {
 /// open, and after that changes nothing more.
 fn is_read_as_the_same(caller: Caller, dialect: Dialect, sent: &Bytes, model: &str) {
     assert!(is_json(sent));
-    let speaks = |it: &Caller| it.native() == dialect;
+    let speaks = |it: &Caller| it.native() == Some(dialect);
     let Some(there) = Caller::ALL.into_iter().find(speaks) else {
         return;
     };
     let told = ChatRequest::read_as(there, sent.clone());
     assert!(told.is_ok(), "{told:?}: {}", sent.escape_ascii());
+    // Nothing is translated to what no provider speaks.
+    let Some(native) = caller.native() else {
+        return;
+    };
     // What a target cannot have is said, and not translated.
     let round = |sent: Bytes| {
         let told = ChatRequest::read_as(there, sent).ok()?;
-        let back = written(&told, caller.native(), model)?;
+        let back = written(&told, native, model)?;
         let back = ChatRequest::read_as(caller, back).ok()?;
         written(&back, dialect, model)
     };

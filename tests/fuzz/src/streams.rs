@@ -60,13 +60,18 @@ fn places(bytes: &[u8]) -> impl Iterator<Item = usize> + use<> {
     (0..4).map(place).chain([length.saturating_sub(1)])
 }
 
-fn request(caller: Caller, asked: bool) -> ChatRequest {
+/// A request of this caller for a stream; `asked` says whether it wants usage, which some always get.
+pub(crate) fn request(caller: Caller, asked: bool) -> ChatRequest {
     let options = if asked {
         r#","stream_options":{"include_usage":true}"#
     } else {
         ""
     };
-    let body = format!(r#"{{"model":"m","stream":true{options}}}"#);
+    let input = match caller {
+        Caller::Chat | Caller::Messages => "",
+        Caller::Responses => r#","input":"Hi""#,
+    };
+    let body = format!(r#"{{"model":"m","stream":true{input}{options}}}"#);
     let request = ChatRequest::read_as(caller, body.into());
     request.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -106,7 +111,11 @@ fn plain(text: &str) -> String {
 
 /// The caller's own library reads what is whole as whole, and nothing else.
 fn is_what_it_says(caller: Caller, asked: bool, heard: &Heard) {
-    let mut client = StreamDecoder::new(caller.native(), &request(caller, asked), ids());
+    let Some(native) = caller.native() else {
+        assert_eq!(ends_as_a_response(&heard.text), heard.fault.is_none());
+        return;
+    };
+    let mut client = StreamDecoder::new(native, &request(caller, asked), ids());
     let mut items = Vec::new();
     let read = client.push(heard.text.clone().into(), &mut items);
     if heard.fault.is_some() {
@@ -122,6 +131,27 @@ fn is_what_it_says(caller: Caller, asked: bool, heard: &Heard) {
         finishes_alike(heard.finish, client.finish_reason()),
         "{heard:?}"
     );
+}
+
+/// Whether a client of responses takes it for a whole one. Events are numbered from zero, and only
+/// the last one ends it.
+fn ends_as_a_response(text: &str) -> bool {
+    let mut ended = false;
+    let mut next = 0;
+    for event in text.split_terminator("\n\n") {
+        if event.starts_with("event: keepalive\n") {
+            continue;
+        }
+        assert!(!ended, "an event after the end: {event}");
+        let number = format!("\",\"sequence_number\":{next},");
+        assert!(event.contains(&number), "not the event {next}: {event}");
+        next += 1;
+        let ends = ["completed", "incomplete"];
+        ended = ends
+            .iter()
+            .any(|end| event.starts_with(&format!("event: response.{end}\n")));
+    }
+    ended && text.ends_with("\n\n")
 }
 
 /// A stream that ended at `place` is whole only if the whole one is no longer, and tells nothing else.
@@ -157,7 +187,15 @@ fn can_be_ended(caller: Caller, dialect: Dialect, asked: bool, bytes: &[u8]) {
         }
         decoder.cut(330, &mut items);
         let bytes: Vec<u8> = items.iter().flat_map(|item| item.bytes.to_vec()).collect();
-        let mut client = StreamDecoder::new(caller.native(), &request(caller, asked), ids());
+        let Some(native) = caller.native() else {
+            let text = String::from_utf8_lossy(&bytes);
+            assert!(
+                ends_as_a_response(&text) || !text.contains("\"delta\":"),
+                "ended at {place}"
+            );
+            continue;
+        };
+        let mut client = StreamDecoder::new(native, &request(caller, asked), ids());
         let read = client.push(bytes.into(), &mut Vec::new());
         let says_nothing = client.output_bytes() == 0;
         assert!(

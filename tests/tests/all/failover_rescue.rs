@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use agix_tests::ask::stream;
+use agix_tests::ask::{response_stream, stream};
 use agix_tests::mock_provider::{Behaviour, Fault, Script, UsageReport};
 use agix_tests::test_bed::TestBed;
 use agix_tests::transcript::Transcript;
@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use http::Method;
 use serde_json::json;
 
-const PATHS: [&str; 2] = ["/v1/chat/completions", "/v1/messages"];
+const PATHS: [&str; 3] = ["/v1/chat/completions", "/v1/messages", "/v1/responses"];
 const PROVIDERS: [&str; 3] = ["openai", "anthropic", "gemini"];
 /// Events of a stream after which each provider has sent text.
 const BEGUN: u32 = 4;
@@ -152,15 +152,16 @@ fn name(provider: &str, index: usize, caller: usize) -> String {
 
 /// What the caller saw, in words.
 async fn ask(bed: &TestBed, path: &str, model: &str) -> String {
-    let mut request = stream(model);
-    if path == "/v1/messages" {
-        request = json!({
+    let request = match path {
+        "/v1/messages" => json!({
             "model": model,
             "max_tokens": 100,
             "stream": true,
             "messages": [{ "role": "user", "content": "Who are you?" }],
-        });
-    }
+        }),
+        "/v1/responses" => response_stream(model),
+        _ => stream(model),
+    };
     let caller = bed.caller();
     let opened = caller.open(Method::POST, path, request.to_string());
     let mut stream = opened.await.unwrap();
@@ -185,7 +186,7 @@ async fn ask(bed: &TestBed, path: &str, model: &str) -> String {
 
 fn is_whole(said: &Transcript) -> bool {
     let last = said.events.back().map(String::as_str).unwrap_or_default();
-    said.is_whole() || last.starts_with("event: message_stop")
+    said.is_whole() || said.is_whole_response() || last.starts_with("event: message_stop")
 }
 
 /// One row of the table for each caller and provider.

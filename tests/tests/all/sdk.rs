@@ -22,6 +22,19 @@ rate_limits: { patient: { requests_per_minute: 3 } }
 budgets: { poor: { daily_limit_usd: 0.001 } }
 ";
 
+const RESPONSES: &str = "
+failover:
+  drop_unsupported: true
+  timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
+  same_model_retries: 0
+  chains:
+    gpt-4o: [gpt-4o-mini, claude-opus-4-6]
+agents:
+  guarded: { keys: [\"sha256:0db8c7cf7ec0b1952063c2e7995e6e56bf773055fb5e161d3ef94e1f5e16a845\"], models: [gpt-4o] }
+rate_limits: { patient: { requests_per_minute: 3 } }
+budgets: { poor: { daily_limit_usd: 0.001 } }
+";
+
 const MESSAGES: &str = "
 failover:
   drop_unsupported: true
@@ -89,6 +102,11 @@ async fn file_passes(name: &str, policy: &str) {
 #[tokio::test]
 async fn the_openai_library_works() {
     file_passes("test_openai.py", POLICY).await;
+}
+
+#[tokio::test]
+async fn the_openai_library_works_with_responses() {
+    file_passes("test_responses.py", RESPONSES).await;
 }
 
 #[tokio::test]

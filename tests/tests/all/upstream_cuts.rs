@@ -1,48 +1,78 @@
 //! A stream cut at every byte: what the caller gets is the whole answer, or ends in an error.
 
-use agix_tests::ask::stream_with_usage;
+use agix_tests::ask::{response_stream, stream_with_usage};
 use agix_tests::mock_provider::{Behaviour, Reply, Script};
 use agix_tests::test_bed::TestBed;
 use agix_tests::transcript::Transcript;
+use http::Method;
 
 const TEXT: &str = "Zwölf €";
+const CHAT: &str = "/v1/chat/completions";
+const RESPONSES: &str = "/v1/responses";
+
+/// A stream, and what it said if it was whole.
+struct Said {
+    stream: Transcript,
+    text: String,
+    is_whole: bool,
+}
 
 /// The answer to a stream cut after `bytes`; `None` if the request failed before it began.
-async fn cut(bed: &TestBed, model: &str, bytes: u64) -> Option<Transcript> {
+async fn cut(bed: &TestBed, (path, model): (&str, &str), bytes: u64) -> Option<Said> {
     bed.mock
         .script(model, Script::first([Behaviour::CutAtByte(bytes)]));
-    let request = stream_with_usage(model);
-    let mut stream = bed.caller().chat_stream(&request).await.unwrap();
+    let of_responses = path == "/v1/responses";
+    let request = if of_responses {
+        response_stream(model)
+    } else {
+        stream_with_usage(model)
+    };
+    let caller = bed.caller();
+    let opened = caller.open(Method::POST, path, request.to_string());
+    let mut stream = opened.await.unwrap();
     if stream.status == 200 {
-        return Some(stream.events().await.unwrap());
+        let stream = stream.events().await.unwrap();
+        return Some(Said {
+            text: if of_responses {
+                stream.response_text()
+            } else {
+                stream.text()
+            },
+            is_whole: stream.is_whole() || stream.is_whole_response(),
+            stream,
+        });
     }
     assert!(stream.status.is_server_error());
     None
 }
 
-async fn every_cut_is_seen(model: &str) {
+async fn every_cut_is_seen(path: &str, model: &str) {
     let bed = TestBed::start("").await;
     let reply = Reply {
         text: Some(TEXT.to_owned()),
         ..Reply::default()
     };
     bed.mock.reply(model, reply);
-    let whole = cut(&bed, model, u64::MAX).await.unwrap();
-    assert!(whole.is_whole() && whole.text() == TEXT, "{whole:?}");
+    let whole = cut(&bed, (path, model), u64::MAX).await.unwrap();
+    assert!(whole.is_whole && whole.text == TEXT, "{:?}", whole.stream);
     let length = bed.mock.calls(model)[0].sent_bytes;
     let mut begun = 0;
     for bytes in 0..length {
-        let Some(said) = cut(&bed, model, bytes).await else {
+        let Some(said) = cut(&bed, (path, model), bytes).await else {
             continue;
         };
         begun += 1;
+        let stream = said.stream;
         // Only the line end after the terminator may be missing from a whole answer.
-        if said.is_whole() {
-            assert!(bytes >= length - 2, "cut at {bytes} of {length}: {said:?}");
+        if said.is_whole {
+            assert!(
+                bytes >= length - 2,
+                "cut at {bytes} of {length}: {stream:?}"
+            );
         } else {
-            assert!(said.error().is_some(), "cut at {bytes}: {said:?}");
+            assert!(stream.error().is_some(), "cut at {bytes}: {stream:?}");
         }
-        assert!(TEXT.starts_with(&said.text()), "cut at {bytes}: {said:?}");
+        assert!(TEXT.starts_with(&said.text), "cut at {bytes}: {stream:?}");
     }
     // Both kinds were seen.
     assert!(begun > 0 && begun < length);
@@ -50,10 +80,17 @@ async fn every_cut_is_seen(model: &str) {
 
 #[tokio::test]
 async fn every_cut_of_an_openai_stream_is_seen() {
-    every_cut_is_seen("gpt-4o").await;
+    every_cut_is_seen(CHAT, "gpt-4o").await;
 }
 
 #[tokio::test]
 async fn every_cut_of_an_anthropic_stream_is_seen() {
-    every_cut_is_seen("claude-opus-4-6").await;
+    every_cut_is_seen(CHAT, "claude-opus-4-6").await;
+}
+
+#[tokio::test]
+async fn every_cut_of_a_stream_told_as_a_response_is_seen() {
+    for model in ["gpt-4o", "claude-opus-4-6"] {
+        every_cut_is_seen(RESPONSES, model).await;
+    }
 }

@@ -145,6 +145,7 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
             .and_then(|metadata| metadata.user_id)
             .map(Cow::into_owned),
         stream: request.stream(),
+        extras: Vec::new(),
         dropped,
     };
     conversation.system.retain(|text| !text.is_blank());
@@ -204,6 +205,7 @@ impl<'a> Body<'a> {
         Ok(Some(Format::Schema {
             name: None,
             schema: schema.ok_or(UNKNOWN)?,
+            strict: true,
         }))
     }
 }

@@ -93,6 +93,7 @@ pub(in crate::dialect) fn encode(
         stop,
         user,
         stream,
+        extras: _,
         mut dropped,
     } = conversation;
     let policy_bound = target.max_output_tokens.map(agix_core::units::Tokens::get);
@@ -210,7 +211,7 @@ fn output_config<'a>(
         Format::Schema { .. } if !abilities.schemas => {
             Err(Ineligible("the target gives no json_schema answers"))
         }
-        Format::Schema { schema, name: _ } => Ok(OutputConfig {
+        Format::Schema { schema, .. } => Ok(OutputConfig {
             format: OutputFormat {
                 kind: "json_schema",
                 schema,

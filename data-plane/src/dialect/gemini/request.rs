@@ -105,6 +105,7 @@ pub(in crate::dialect) fn encode(
         stop,
         user,
         stream,
+        extras: _,
         mut dropped,
     } = conversation;
     if stop.len() > STOPS {
@@ -117,7 +118,7 @@ pub(in crate::dialect) fn encode(
     let (response_mime_type, response_json_schema) = match format {
         None => (None, None),
         Some(Format::Object) => (Some("application/json"), None),
-        Some(Format::Schema { schema, name: _ }) => (Some("application/json"), Some(schema)),
+        Some(Format::Schema { schema, .. }) => (Some("application/json"), Some(schema)),
     };
     let instructions: Vec<_> = system.into_iter().map(Piece::text).collect();
     let body = Body {

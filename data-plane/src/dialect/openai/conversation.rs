@@ -101,8 +101,10 @@ struct Function<'a> {
 struct Schema<'a> {
     #[serde(default, borrow)]
     name: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    schema: Option<&'a RawValue>,
+    #[serde(rename = "schema", default, borrow)]
+    shape: Option<&'a RawValue>,
+    #[serde(default)]
+    strict: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +144,7 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
         stop,
         user: user(&body),
         stream: request.stream(),
+        extras: Vec::new(),
         dropped,
     };
     for message in &body.messages {
@@ -194,7 +197,8 @@ impl<'a> Body<'a> {
                 let asked = format.json_schema.ok_or(UNKNOWN)?;
                 Ok(Some(Format::Schema {
                     name: asked.name.and_then(Text::new),
-                    schema: asked.schema.ok_or(UNKNOWN)?,
+                    schema: asked.shape.ok_or(UNKNOWN)?,
+                    strict: asked.strict == Some(true),
                 }))
             }
             _ => Err(UNKNOWN),
@@ -297,7 +301,8 @@ fn user(body: &Body<'_>) -> Option<String> {
         .find(|name| !name.is_empty())
 }
 
-fn number(value: &RawValue) -> Result<&RawValue, Ineligible> {
+/// `temperature` or `top_p`, which must be a number.
+pub(in crate::dialect) fn number(value: &RawValue) -> Result<&RawValue, Ineligible> {
     match value.get().parse::<f64>() {
         Ok(number) if number.is_finite() => Ok(value),
         _ => Err(Ineligible("`temperature` or `top_p` is not a number")),

@@ -2,6 +2,8 @@
 
 mod message;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -45,6 +47,8 @@ struct Body<'a> {
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
+    #[serde(flatten)]
+    extras: BTreeMap<&'static str, &'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -127,6 +131,7 @@ pub(in crate::dialect) fn encode(
         stop,
         user,
         stream,
+        extras,
         mut dropped,
     } = conversation;
     if stop.len() > STOPS {
@@ -158,6 +163,10 @@ pub(in crate::dialect) fn encode(
         stream_options: stream.then_some(StreamOptions {
             include_usage: true,
         }),
+        extras: extras
+            .into_iter()
+            .map(|extra| (extra.chat, extra.value))
+            .collect(),
     };
     let body = serde_json::to_vec(&body)
         .map_err(|_impossible| Ineligible("the request cannot be written for the target"))?;
@@ -207,12 +216,16 @@ fn response_format<'a>(format: &Format<'a>) -> ResponseFormat<'a> {
             kind: "json_object",
             json_schema: None,
         },
-        Format::Schema { name, schema } => ResponseFormat {
+        Format::Schema {
+            name,
+            schema,
+            strict,
+        } => ResponseFormat {
             kind: "json_schema",
             json_schema: Some(Schema {
                 name: name.map_or(SchemaName::Made("answer"), SchemaName::Given),
                 shape: schema,
-                strict: true,
+                strict: *strict,
             }),
         },
     }

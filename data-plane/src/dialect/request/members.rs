@@ -17,6 +17,7 @@ pub(super) enum Guarded {
     N,
     MaxTokens,
     MaxCompletionTokens,
+    MaxOutputTokens,
 }
 
 /// The guarded members of a body, as they stand there.
@@ -34,13 +35,14 @@ enum Key {
 }
 
 impl Guarded {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Model,
         Self::Stream,
         Self::StreamOptions,
         Self::N,
         Self::MaxTokens,
         Self::MaxCompletionTokens,
+        Self::MaxOutputTokens,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -51,6 +53,7 @@ impl Guarded {
             Self::N => "n",
             Self::MaxTokens => "max_tokens",
             Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxOutputTokens => "max_output_tokens",
         }
     }
 
@@ -69,6 +72,7 @@ impl Guarded {
             Self::N => 3,
             Self::MaxTokens => 4,
             Self::MaxCompletionTokens => 5,
+            Self::MaxOutputTokens => 6,
         }
     }
 }
@@ -166,6 +170,7 @@ impl Key {
             "n" => Guarded::N,
             "max_tokens" => Guarded::MaxTokens,
             "max_completion_tokens" => Guarded::MaxCompletionTokens,
+            "max_output_tokens" => Guarded::MaxOutputTokens,
             // Usual keys are of small letters, and none of them folds to another.
             _ if key
                 .bytes()

@@ -1,6 +1,6 @@
 use super::*;
 use crate::dialect::{
-    Caller, Dialect, StreamDecoder, StreamFault, StreamItem, StreamItemKind, decode_answer,
+    Dialect, StreamDecoder, StreamFault, StreamItem, StreamItemKind, decode_answer,
     decode_embeddings, decode_error,
 };
 
@@ -77,7 +77,7 @@ fn an_answer_says_that_it_is_simulated_and_counts_its_tokens() {
     let text = json["choices"][0]["message"]["content"].as_str().unwrap();
     assert!(text.starts_with("Simulated model demo said this"), "{text}");
     assert_eq!(text.split(' ').count(), 20);
-    let answer = decode_answer(Dialect::OpenAi, Caller::Chat, &ids(), body).unwrap();
+    let answer = decode_answer(Dialect::OpenAi, &request(""), &ids(), body).unwrap();
     assert_eq!(answer.usage.unwrap().output, Tokens::new(20));
     assert_eq!(answer.model.as_deref(), Some("demo"));
     assert_eq!(answer.finish, Some(Finish::Stop));
@@ -125,7 +125,7 @@ fn the_callers_bound_holds() {
     ) else {
         panic!("it did not answer");
     };
-    let answer = decode_answer(Dialect::OpenAi, Caller::Chat, &ids(), body).unwrap();
+    let answer = decode_answer(Dialect::OpenAi, &request(""), &ids(), body).unwrap();
     assert_eq!(answer.usage.unwrap().output, Tokens::new(4));
     assert_eq!(answer.finish, Some(Finish::Length));
 }
@@ -156,7 +156,7 @@ fn the_script_is_followed() {
     let SimulatedReply::Truncated { body, .. } = run("", 20, SimulatedOutcome::Truncate) else {
         panic!("it did not break off");
     };
-    assert!(decode_answer(Dialect::OpenAi, Caller::Chat, &ids(), body).is_err());
+    assert!(decode_answer(Dialect::OpenAi, &request(""), &ids(), body).is_err());
     let stream = r#","stream":true"#;
     for tokens in [0, 1, 20] {
         let SimulatedReply::Stream(broken) = run(stream, tokens, SimulatedOutcome::Truncate) else {

@@ -32,6 +32,17 @@ struct MessageEnvelope<'a> {
     request_id: &'a str,
 }
 
+#[derive(Serialize)]
+struct ResponseError<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sequence_number: u64,
+    code: Option<&'a str>,
+    message: &'a str,
+    param: Option<&'a str>,
+    error: ErrorBody<'a>,
+}
+
 /// What an error says.
 #[derive(Serialize)]
 pub(super) struct ErrorBody<'a> {
@@ -61,7 +72,7 @@ impl Voice {
     /// The body of an answer.
     pub(super) fn body(&self, status: StatusCode, error: ErrorBody<'_>) -> Bytes {
         match self.caller {
-            Caller::Chat => encode(&Envelope { error }),
+            Caller::Chat | Caller::Responses => encode(&Envelope { error }),
             Caller::Messages => encode(&MessageEnvelope {
                 kind: "error",
                 error: ErrorBody {
@@ -73,10 +84,11 @@ impl Voice {
         }
     }
 
-    /// A sign of life in a stream. Of chat completions it is a comment, which is no event.
+    /// A sign of life before a stream has begun. In OpenAI's dialects it is a comment, which is no
+    /// event.
     pub(crate) fn alive(&self) -> Bytes {
         Bytes::from_static(match self.caller {
-            Caller::Chat => b": keep-alive\n\n",
+            Caller::Chat | Caller::Responses => b": keep-alive\n\n",
             Caller::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
         })
     }
@@ -90,13 +102,32 @@ impl Voice {
             code: Some(code),
             agix: None,
         };
+        if self.caller == Caller::Responses {
+            return response_event(error);
+        }
         let body = self.body(StatusCode::BAD_GATEWAY, error);
         let name: &[u8] = match self.caller {
-            Caller::Chat => b"",
+            Caller::Chat | Caller::Responses => b"",
             Caller::Messages => b"event: error\n",
         };
         [name, b"data: ", &body, b"\n\n"].concat().into()
     }
+}
+
+/// The error event of a stream of responses that has not begun. What the protocol has at the top
+/// stands below `error` as well, where its client libraries look.
+fn response_event(error: ErrorBody<'_>) -> Bytes {
+    let event = ResponseError {
+        kind: "error",
+        sequence_number: 0,
+        code: error.code,
+        message: error.message,
+        param: error.param,
+        error,
+    };
+    [b"event: error\ndata: ", &encode(&event)[..], b"\n\n"]
+        .concat()
+        .into()
 }
 
 /// What Anthropic calls an error of this status.
@@ -136,6 +167,14 @@ mod tests {
         let chat = Voice::new(Caller::Chat, Ids::draw(None)).event("It broke.", "truncated");
         let data = chat.strip_prefix(b"data: ").unwrap();
         assert_eq!(json(data)["error"]["message"], "It broke.");
+        let response = Voice::new(Caller::Responses, Ids::draw(None)).event("It broke.", "stalled");
+        let data = json(response.strip_prefix(b"event: error\ndata: ").unwrap());
+        assert_eq!(
+            (&data["type"], &data["sequence_number"]),
+            (&json!("error"), &json!(0))
+        );
+        assert_eq!(data["message"], "It broke.");
+        assert_eq!(data["error"]["code"], "stalled");
         let ids = Ids::draw(None);
         let messages = Voice::new(Caller::Messages, ids.clone()).event("It broke.", "truncated");
         let data = messages.strip_prefix(b"event: error\ndata: ").unwrap();

@@ -112,6 +112,7 @@ impl<'a> Block<'a> {
             kind: MediaKind::Image,
             source: place.read()?,
             name: None,
+            detail: None,
         })
     }
 
@@ -128,6 +129,7 @@ impl<'a> Block<'a> {
             kind: MediaKind::Document,
             source: place.read()?,
             name: self.title,
+            detail: None,
         }))
     }
 

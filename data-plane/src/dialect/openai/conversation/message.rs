@@ -47,6 +47,8 @@ struct ContentPart<'a> {
 struct Image<'a> {
     #[serde(borrow)]
     url: Cow<'a, str>,
+    #[serde(default, borrow)]
+    detail: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -181,6 +183,7 @@ impl<'a> ContentPart<'a> {
                     kind: MediaKind::Image,
                     source: Source::of_address(image.url)?,
                     name: None,
+                    detail: image.detail,
                 }));
             }
             "file" => return self.file.map_or(Err(NO_FILE), File::read),
@@ -205,6 +208,7 @@ impl<'a> File<'a> {
             kind: MediaKind::Document,
             source,
             name: self.filename,
+            detail: None,
         }))
     }
 }

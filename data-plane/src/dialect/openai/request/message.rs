@@ -31,13 +31,15 @@ enum Content<'a> {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ContentPart<'a> {
     Text { text: Text<'a> },
-    ImageUrl { image_url: Image },
+    ImageUrl { image_url: Image<'a> },
     File { file: File<'a> },
 }
 
 #[derive(Serialize)]
-struct Image {
+struct Image<'a> {
     url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a RawValue>,
 }
 
 #[derive(Serialize)]
@@ -153,7 +155,10 @@ impl<'a> ContentPart<'a> {
         let url = media.source.to_address();
         match media.kind {
             MediaKind::Image => Ok(Self::ImageUrl {
-                image_url: Image { url },
+                image_url: Image {
+                    url,
+                    detail: media.detail,
+                },
             }),
             MediaKind::Document if url.starts_with("data:") => Ok(Self::File {
                 file: File {
