@@ -89,6 +89,11 @@ impl Access {
     }
 }
 
+/// Whether there is such a method.
+pub(crate) fn is_known(path: &str) -> bool {
+    table::needs(path).is_some()
+}
+
 /// The name of the token a call was made with.
 pub(crate) fn author<T>(request: &tonic::Request<T>) -> Option<String> {
     let caller = request.extensions().get::<Caller>();

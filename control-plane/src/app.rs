@@ -51,6 +51,7 @@ use crate::http::{self, Pages, Port};
 use crate::incoming::connections;
 use crate::ledger::{LedgerDesk, LedgerDriver, SHARD};
 use crate::repository::{LoadError, Repository};
+use crate::spans::Spans;
 use crate::store::{AnyStore, OpenError};
 use crate::targets::Targets;
 use crate::traffic::Traffic;
@@ -68,6 +69,7 @@ pub struct Running {
     shutdown: CancellationToken,
     tasks: TaskTracker,
     store: AnyStore,
+    spans: Option<Spans>,
 }
 
 /// Why a control plane did not start.
@@ -176,7 +178,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let revision = repository.current().map(|it| it.info().revision.number());
     let access = access(config.tokens, &tasks, &shutdown)?;
     let (health, routes) = parts.services(config.store.kind()).await?;
-    let routes = access.guard(routes);
+    let (routes, spans) = Spans::watch(access.guard(routes), &repository);
     tasks.spawn({
         let (repository, shutdown) = (repository.clone(), shutdown.clone());
         async move { repository.follow(shutdown).await }
@@ -197,6 +199,7 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
         shutdown,
         tasks,
         store,
+        spans,
     })
 }
 
@@ -438,5 +441,8 @@ impl Running {
             warn!("some calls did not end in time and were cut off");
         }
         self.store.close().await;
+        let spans = self.spans;
+        let flushed = tokio::task::spawn_blocking(move || spans.as_ref().map(Spans::stop));
+        drop(flushed.await);
     }
 }

@@ -38,6 +38,7 @@ mod housekeeping;
 mod http;
 mod incoming;
 mod owned;
+mod spans;
 mod targets;
 mod traffic;
 mod webhooks;

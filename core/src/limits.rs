@@ -451,10 +451,12 @@ pub const METRIC_WEBHOOKS: usize = 1_000;
 pub const TRACE_QUEUE: usize = 8_192;
 /// Time the last spans get to be exported when a proxy stops.
 pub const TRACE_FLUSH_TIME: Duration = Duration::from_secs(5);
-/// Audit records that wait to be written; beyond it they are lost, and counted.
-pub const AUDIT_QUEUE: usize = 16_384;
-/// Memory that they hold together, in bytes.
+/// Audit records that wait to be written, in bytes; beyond it they are lost, and counted.
 pub const AUDIT_BYTES: usize = 64 * 1024 * 1024;
+/// Places where they wait, so that workers do not meet at one; each has its part of the bytes.
+pub const AUDIT_LANES: usize = 8;
+/// Room that an emptied one keeps, in bytes.
+pub const AUDIT_LANE_BYTES: usize = 1024 * 1024;
 /// Lines of audit records that are written at once, in bytes.
 pub const AUDIT_BUFFER_BYTES: usize = 64 * 1024;
 /// Part of a request and of its answer that an audit record has, where the policy asks for it, in bytes.

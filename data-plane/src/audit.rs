@@ -1,26 +1,26 @@
 //! Audit records: one line of JSON for each request, in a file or on standard output.
 //!
 //! Rules this module keeps:
-//! - A request never waits for the place its record goes to. Records wait in a queue of a bounded
-//!   length and size, and a thread of its own writes them. What the queue cannot take, and what
-//!   cannot be written, is counted, and a record says how many were lost.
+//! - A request never waits for the place its record goes to. It writes its line into a lane, of which
+//!   there are several so that workers do not meet, and a thread of its own takes the lines from there
+//!   some time later, so that a request wakes it seldom. What the lanes cannot take, and what cannot be
+//!   written, is counted, and a record says how many were lost.
 //! - A record has no header, key or secret; what was asked and answered only if the policy says so.
 //! - Lines are whole: after one that was torn a new line begins.
 
 mod file;
+mod lane;
 mod line;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, Thread};
 
 use agix_core::id::ProxyId;
 use agix_core::limits::{
-    AUDIT_BUFFER_BYTES, AUDIT_BYTES, AUDIT_FILE_BYTES, AUDIT_FILES, AUDIT_FLUSH_TIME,
-    AUDIT_GATHER_TIME, AUDIT_QUEUE,
+    AUDIT_BUFFER_BYTES, AUDIT_FILE_BYTES, AUDIT_FILES, AUDIT_FLUSH_TIME, AUDIT_GATHER_TIME,
 };
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -30,6 +30,7 @@ use crate::metrics::AuditMetrics;
 use crate::trail::Told;
 
 use file::Rotating;
+use lane::{Lanes, Taken};
 
 /// Where audit records go.
 #[derive(Debug, Clone, Default)]
@@ -55,8 +56,8 @@ pub struct AuditFile {
 /// Takes records.
 #[derive(Debug)]
 pub(crate) struct Auditor {
-    queue: SyncSender<Message>,
     backlog: Arc<Backlog>,
+    writer: Thread,
 }
 
 /// The end of the writing of records.
@@ -66,15 +67,12 @@ pub(crate) struct Writing(oneshot::Receiver<()>);
 /// What waits, and what was lost.
 #[derive(Debug)]
 struct Backlog {
-    bytes: AtomicUsize,
+    lanes: Lanes,
+    proxy: ProxyId,
     /// Records lost that no record tells of yet.
     untold: AtomicU64,
+    is_over: AtomicBool,
     metrics: AuditMetrics,
-}
-
-enum Message {
-    Record(Box<Told>),
-    Stop,
 }
 
 enum Place {
@@ -85,12 +83,8 @@ enum Place {
 /// What the thread works with.
 struct Writer {
     place: Place,
-    proxy: ProxyId,
     clock: Clock,
     backlog: Arc<Backlog>,
-    /// Whole lines that are not written yet.
-    buffer: Vec<u8>,
-    lines: u64,
     /// Whether the last write may have ended within a line.
     is_torn: bool,
 }
@@ -119,57 +113,50 @@ impl Auditor {
             AuditTo::File(file) => Place::File(Rotating::open(file)?),
         };
         let backlog = Arc::new(Backlog {
-            bytes: AtomicUsize::new(0),
+            lanes: Lanes::default(),
+            proxy,
             untold: AtomicU64::new(0),
+            is_over: AtomicBool::new(false),
             metrics,
         });
-        let (queue, records) = sync_channel(AUDIT_QUEUE);
         let (ended, writing) = oneshot::channel::<()>();
         let writer = Writer {
             place,
-            proxy,
             clock,
             backlog: Arc::clone(&backlog),
-            buffer: Vec::new(),
-            lines: 0,
             is_torn: false,
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("agix-audit".to_owned())
             .spawn(move || {
-                writer.run(&records);
+                writer.run();
                 // Who waits hears that this is gone.
                 drop(ended);
             })?;
-        Ok((Self { queue, backlog }, Writing(writing)))
+        let writer = thread.thread().clone();
+        Ok((Self { backlog, writer }, Writing(writing)))
     }
 
     /// Takes a record, or loses it if too much waits.
-    pub(crate) fn take(&self, told: Told) {
-        let size = told.size();
-        let waiting = self.backlog.bytes.fetch_add(size, Ordering::Relaxed);
-        let fits = waiting.saturating_add(size) <= AUDIT_BYTES;
-        self.backlog.metrics.waiting.inc();
-        if !fits
-            || self
-                .queue
-                .try_send(Message::Record(Box::new(told)))
-                .is_err()
-        {
-            self.backlog.bytes.fetch_sub(size, Ordering::Relaxed);
-            self.backlog.metrics.waiting.dec();
-            self.backlog.lost(1);
+    pub(crate) fn take(&self, told: &Told<'_>) {
+        let backlog = &*self.backlog;
+        match backlog.lanes.take(told, &backlog.proxy) {
+            Taken::First => {
+                backlog.metrics.waiting.inc();
+                self.writer.unpark();
+            }
+            Taken::Beside => {
+                backlog.metrics.waiting.inc();
+            }
+            Taken::Full => backlog.lost(1),
         }
     }
 
     /// Has what waits written, for a bounded time.
     pub(crate) async fn stop(&self, writing: Writing) {
-        let queue = self.queue.clone();
-        // The queue may be full and its reader stuck, so that nobody here may wait for it.
-        let told = thread::Builder::new()
-            .name("agix-audit-stop".to_owned())
-            .spawn(move || drop(queue.send(Message::Stop)));
-        if told.is_err() || timeout(AUDIT_FLUSH_TIME, writing.0).await.is_err() {
+        self.backlog.is_over.store(true, Ordering::Release);
+        self.writer.unpark();
+        if timeout(AUDIT_FLUSH_TIME, writing.0).await.is_err() {
             tracing::warn!("the last audit records were not written in time");
         }
     }
@@ -183,70 +170,81 @@ impl Backlog {
 }
 
 impl Writer {
-    fn run(mut self, records: &Receiver<Message>) {
-        while let Ok(first) = records.recv() {
+    fn run(mut self) {
+        let mut lines = Vec::new();
+        loop {
+            // Whoever fills an empty lane, or ends the proxy, has this go on.
+            thread::park();
             // Until then a request that hands its record in wakes nobody.
             thread::sleep(AUDIT_GATHER_TIME);
-            let mut next = Some(first);
-            while let Some(message) = next {
-                match message {
-                    Message::Record(told) => self.add(&told),
-                    Message::Stop => {
-                        self.write();
-                        return;
-                    }
-                }
-                next = records.try_recv().ok();
+            let is_over = self.backlog.is_over.load(Ordering::Acquire);
+            for lane in 0..self.backlog.lanes.count() {
+                self.backlog.lanes.swap(lane, &mut lines);
+                self.write(&lines);
+                lines.clear();
             }
-            self.write();
+            if is_over {
+                return;
+            }
         }
     }
 
-    /// Puts a record among those that are written next.
-    fn add(&mut self, told: &Told) {
-        self.backlog.bytes.fetch_sub(told.size(), Ordering::Relaxed);
-        self.backlog.metrics.waiting.dec();
-        let line = line::of(told, &self.proxy);
-        if self.buffer.len().saturating_add(line.len()) > AUDIT_BUFFER_BYTES {
-            self.write();
+    /// Writes lines, not too many at once.
+    fn write(&mut self, mut lines: &[u8]) {
+        while !lines.is_empty() {
+            let (now, later) = lines.split_at(whole_lines(lines));
+            self.write_at_once(now);
+            lines = later;
         }
-        self.buffer.extend_from_slice(&line);
-        self.lines = self.lines.saturating_add(1);
     }
 
-    /// Writes what was put together.
-    fn write(&mut self) {
-        if self.buffer.is_empty() {
-            return;
-        }
-        let untold = self.backlog.untold.swap(0, Ordering::Relaxed);
-        let mut bytes = Vec::new();
+    fn write_at_once(&mut self, lines: &[u8]) {
+        let backlog = Arc::clone(&self.backlog);
+        let count = memchr::memchr_iter(b'\n', lines).count();
+        let (untold, count) = (
+            backlog.untold.swap(0, Ordering::Relaxed),
+            u64::try_from(count).unwrap_or(u64::MAX),
+        );
+        let mut before = Vec::new();
         if self.is_torn {
-            bytes.push(b'\n');
+            before.push(b'\n');
         }
         if untold > 0 {
-            bytes.extend(line::lost(untold, self.clock.wall(), &self.proxy));
+            before.extend(line::lost(untold, self.clock.wall(), &backlog.proxy));
         }
-        bytes.append(&mut self.buffer);
-        let lines = std::mem::take(&mut self.lines);
-        match self.place.write(&bytes) {
+        let written = if before.is_empty() {
+            self.place.write(lines)
+        } else {
+            before.extend_from_slice(lines);
+            self.place.write(&before)
+        };
+        let gone = i64::try_from(count).unwrap_or(i64::MAX);
+        backlog.metrics.waiting.dec_by(gone);
+        match written {
             Ok(()) => {
                 if self.is_torn {
                     tracing::info!("audit records are written again");
                 }
                 self.is_torn = false;
-                self.backlog.metrics.written.inc_by(lines);
+                backlog.metrics.written.inc_by(count);
             }
             Err(error) => {
                 if !self.is_torn {
                     tracing::error!(%error, "audit records cannot be written");
                 }
                 self.is_torn = true;
-                self.backlog.untold.fetch_add(untold, Ordering::Relaxed);
-                self.backlog.lost(lines);
+                backlog.untold.fetch_add(untold, Ordering::Relaxed);
+                backlog.lost(count);
             }
         }
     }
+}
+
+/// The bytes of as many lines as are written at once: one at least.
+fn whole_lines(lines: &[u8]) -> usize {
+    let most = lines.get(..AUDIT_BUFFER_BYTES).unwrap_or(lines);
+    let end = memchr::memrchr(b'\n', most).or_else(|| memchr::memchr(b'\n', lines));
+    end.map_or(lines.len(), |end| end.saturating_add(1))
 }
 
 impl Place {

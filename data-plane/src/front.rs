@@ -219,8 +219,7 @@ fn begin_trail(
     if path.endpoint == "/health" {
         return None;
     }
-    let named = (ids.request(), ids.trace_number());
-    Trail::begin(&worker.shared, named, parent, || Origin::Caller {
+    Trail::begin(&worker.shared, ids, parent, || Origin::Caller {
         method: match *method {
             Method::GET => "GET",
             Method::POST => "POST",

@@ -122,7 +122,7 @@ impl Traffic {
     }
 
     /// Takes what became of a request.
-    pub(crate) fn take(&self, told: &Told) {
+    pub(crate) fn take(&self, told: &Told<'_>) {
         // What waits beyond the bound is left out.
         drop(self.told.try_send(summary::of(told)));
     }

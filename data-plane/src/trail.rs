@@ -10,6 +10,7 @@
 //!   in the audit records, and never in a trace.
 
 mod attributes;
+mod callback;
 mod content;
 mod context;
 mod export;
@@ -22,16 +23,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use agix_core::id::{AgentName, Revision};
 use agix_core::policy::Policy;
 use agix_core::time::{Mono, Wall};
+use agix_core::webhook::execution::ExecutionId;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use crate::attempt::{Ask, Fault};
 use crate::clock;
 use crate::dialect::Finish;
+use crate::front::reply::Ids;
 use crate::plan::Plan;
 use crate::record::{Bill, Ending};
 use crate::shared::Shared;
 
+pub(crate) use callback::CallbackTrail;
 pub(crate) use content::Content;
 pub(crate) use context::Parent;
 pub(crate) use export::Tracer;
@@ -48,25 +52,25 @@ pub(crate) struct Trail {
 }
 
 /// What is known of a request when it begins.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) trace: Trace,
-    pub(crate) request_id: String,
+    pub(crate) ids: Ids,
     pub(crate) began: Mono,
     pub(crate) began_at: Wall,
     pub(crate) origin: Origin,
 }
 
 /// A trail that has come to its end.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) head: Head,
-    pub(crate) facts: Facts,
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Told<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) facts: &'a Facts,
     pub(crate) ended: Mono,
 }
 
 /// Where a trail belongs among the traces.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Trace {
     pub(crate) id: u128,
     /// The caller's span.
@@ -93,6 +97,8 @@ pub(crate) enum Origin {
     Webhook {
         /// The definition's name.
         name: String,
+        /// What is run.
+        execution: ExecutionId,
     },
 }
 
@@ -140,16 +146,6 @@ pub(crate) struct Try {
     pub(crate) fault: Option<(&'static str, Option<u16>)>,
 }
 
-impl Default for Origin {
-    fn default() -> Self {
-        Self::Caller {
-            method: "",
-            route: None,
-            peer: None,
-        }
-    }
-}
-
 impl Call {
     /// What became of one of its tries.
     pub(crate) fn outcome(&self, one: &Try) -> &'static str {
@@ -161,7 +157,7 @@ impl Call {
     }
 }
 
-impl Told {
+impl Told<'_> {
     /// Whether the proxy refused it itself, before any provider was called.
     pub(crate) fn is_refused(&self) -> bool {
         let call = self.facts.call.as_ref();
@@ -178,25 +174,19 @@ impl Told {
             Some(Ending::CallerLeft) | None => "caller_left",
         }
     }
-
-    /// About how much memory it holds.
-    pub(crate) fn size(&self) -> usize {
-        let content = self.facts.content.as_ref().map_or(0, Content::size);
-        size_of::<Self>().saturating_add(content)
-    }
 }
 
 impl Trail {
     /// The trail of a request that begins now, if it leaves one.
     pub(crate) fn begin(
         shared: &Arc<Shared>,
-        (request_id, trace_id): (&str, u128),
+        ids: &Ids,
         parent: Option<Parent>,
         origin: impl FnOnce() -> Origin,
     ) -> Option<Arc<Self>> {
         let compiled = shared.compiled.load();
         let audit = compiled.policy.audit;
-        let is_traced = is_traced(shared, &compiled.policy, trace_id, parent);
+        let is_traced = is_traced(shared, &compiled.policy, ids.trace_number(), parent);
         let is_audited = audit.enabled && shared.auditor.get().is_some();
         let is_reported = shared.traffic.takes();
         if !is_traced && !is_audited && !is_reported {
@@ -212,12 +202,12 @@ impl Trail {
             is_reported,
             head: Head {
                 trace: Trace {
-                    id: trace_id,
+                    id: ids.trace_number(),
                     parent: parent.map(|parent| parent.span),
                     root: span_id(),
                     call: span_id(),
                 },
-                request_id: request_id.to_owned(),
+                ids: ids.clone(),
                 began: shared.clock.mono(),
                 began_at: shared.clock.wall(),
                 origin: origin(),
@@ -253,7 +243,8 @@ impl Trail {
                 output_bound,
                 began,
                 ended: None,
-                tries: Vec::new(),
+                // Mostly the first one answers.
+                tries: Vec::with_capacity(1),
                 skipped: Vec::new(),
                 first_content: None,
                 answered: None,
@@ -292,8 +283,7 @@ impl Trail {
 
     /// It is answered, as far as the caller's status depends on it.
     pub(crate) fn answers(&self) {
-        let now = self.now();
-        self.of_call(|call| call.first_content = call.stream.then_some(now));
+        self.of_call(|call| call.first_content = call.stream.then(|| self.now()));
     }
 
     /// It failed.
@@ -310,7 +300,8 @@ impl Trail {
     /// What the answer says of itself.
     pub(crate) fn answer(&self, model: Option<&str>, finish: Option<Finish>) {
         self.of_call(|call| {
-            call.model = model.map(str::to_owned);
+            // Only spans tell it.
+            call.model = model.filter(|_| self.is_traced).map(str::to_owned);
             call.finish = finish;
         });
     }
@@ -373,8 +364,8 @@ impl Drop for Trail {
     fn drop(&mut self) {
         let facts = self.facts.get_mut().unwrap_or_else(PoisonError::into_inner);
         let told = Told {
-            facts: std::mem::take(facts),
-            head: std::mem::take(&mut self.head),
+            head: &self.head,
+            facts,
             ended: self.shared.clock.mono(),
         };
         if self.is_traced
@@ -390,7 +381,7 @@ impl Drop for Trail {
         if self.is_audited
             && let Some(auditor) = self.shared.auditor.get()
         {
-            auditor.take(told);
+            auditor.take(&told);
         }
     }
 }

@@ -169,6 +169,13 @@ impl TestBed {
         self.control_plane = ControlPlane::start(self.directory(), address).await;
     }
 
+    /// The same with further environment variables.
+    pub async fn restart_control_plane_with(&mut self, environment: &[(String, String)]) {
+        let address = self.control_plane.address;
+        self.kill_control_plane();
+        self.control_plane = ControlPlane::start_with(self.directory(), address, environment).await;
+    }
+
     /// A free address that stays free for a program that is started again.
     pub fn steady_address() -> SocketAddr {
         steady_address()
@@ -209,6 +216,18 @@ impl ControlPlane {
     /// # Panics
     /// It does not start.
     pub async fn start(directory: &Path, address: SocketAddr) -> Self {
+        Self::start_with(directory, address, &[]).await
+    }
+
+    /// The same with further environment variables.
+    ///
+    /// # Panics
+    /// It does not start.
+    pub async fn start_with(
+        directory: &Path,
+        address: SocketAddr,
+        environment: &[(String, String)],
+    ) -> Self {
         let store = format!("embedded:{}", directory.join("store").display());
         let listen = address.to_string();
         let console = steady_address();
@@ -216,7 +235,7 @@ impl ControlPlane {
         let listening = ["--listen", &listen, "--http", &http];
         let arguments = ["--admin", "127.0.0.1:0", "--store", &store];
         let arguments = listening.into_iter().chain(arguments);
-        let mut program = Program::start("agix-control-plane", directory, arguments, &[]);
+        let mut program = Program::start("agix-control-plane", directory, arguments, environment);
         let [address, admin] = program.addresses().await[..] else {
             panic!("it listens on two addresses: {:?}", program.lines());
         };

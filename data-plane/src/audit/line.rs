@@ -1,40 +1,45 @@
 //! A record as a line of JSON.
+//!
+//! The line is made while its request still holds the thread, so nothing is copied for it that can be
+//! written where it belongs.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
 
 use agix_core::id::{AgentName, ProxyId, Revision};
 use agix_core::time::Wall;
 use agix_core::units::NanoUsd;
 use agix_core::usage::{Cost, UsageSource};
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::record::Bill;
 use crate::trail::{Call, Origin, Told};
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, W> {
     #[serde(rename = "type")]
     kind: &'static str,
-    time: String,
+    time: Text<Moment<'a>>,
     proxy: &'a str,
     #[serde(flatten)]
-    what: What<'a>,
+    what: W,
 }
 
 #[derive(Serialize)]
-#[serde(untagged)]
-enum What<'a> {
-    Request(Box<Finished<'a>>),
-    Lost { records: u64 },
+struct Lost {
+    records: u64,
 }
 
 #[derive(Serialize)]
 struct Finished<'a> {
     request_id: &'a str,
-    trace_id: String,
+    trace_id: Text<Hex>,
     agent: Option<&'a str>,
-    from: Option<String>,
-    endpoint: Option<String>,
+    from: Option<Text<SocketAddr>>,
+    endpoint: Option<Text<Endpoint>>,
     webhook: Option<&'a str>,
     model_asked: Option<&'a str>,
     model_answered: Option<&'a str>,
@@ -44,7 +49,7 @@ struct Finished<'a> {
     outcome: &'static str,
     reason: Option<&'static str>,
     status: Option<u16>,
-    attempts: Vec<Attempt<'a>>,
+    attempts: Attempts<'a>,
     tokens: Option<Tokens>,
     /// Null if nobody knows.
     cost_usd: Option<Box<RawValue>>,
@@ -77,15 +82,95 @@ struct Tokens {
 
 #[derive(Serialize)]
 struct Content<'a> {
-    request: std::borrow::Cow<'a, str>,
-    answer: std::borrow::Cow<'a, str>,
+    request: Cow<'a, str>,
+    answer: Cow<'a, str>,
     /// Whether either is longer than is kept.
     cut: bool,
 }
 
-/// The line of a request.
-pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
-    let facts = &told.facts;
+/// A value as the text it is shown by, written where it belongs.
+struct Text<T>(T);
+
+/// A trace's id.
+struct Hex(u128);
+
+/// What was called.
+struct Endpoint {
+    method: &'static str,
+    route: &'static str,
+}
+
+/// The second of the last record, as text: most records are of the same one as the record before.
+#[derive(Debug, Default)]
+pub(super) struct Second {
+    number: i64,
+    text: String,
+}
+
+/// A moment, of which the second is known as text.
+struct Moment<'a> {
+    second: &'a str,
+    millis: i64,
+}
+
+/// What was tried and passed over.
+struct Attempts<'a>(Option<&'a Call>);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.method)?;
+        f.write_str(" ")?;
+        f.write_str(self.route)
+    }
+}
+
+impl Display for Moment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03}Z", self.second, self.millis)
+    }
+}
+
+impl Second {
+    /// The moment `at`.
+    fn moment(&mut self, at: Wall) -> Moment<'_> {
+        let millis = at.as_millis();
+        let number = millis.div_euclid(1_000);
+        if self.text.is_empty() || self.number != number {
+            let time = Timestamp::from_second(number).unwrap_or_default();
+            self.number = number;
+            self.text = time.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+        }
+        Moment {
+            second: &self.text,
+            millis: millis.rem_euclid(1_000),
+        }
+    }
+}
+
+impl Serialize for Attempts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(call) => serializer.collect_seq(attempts(call)),
+            None => serializer.collect_seq::<[(); 0]>([]),
+        }
+    }
+}
+
+/// Writes the line of a request.
+pub(super) fn write(into: &mut Vec<u8>, second: &mut Second, told: &Told<'_>, proxy: &ProxyId) {
+    let facts = told.facts;
     let call = facts.call.as_ref();
     let (endpoint, from, webhook) = match &told.head.origin {
         Origin::Caller {
@@ -93,10 +178,10 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
             route,
             peer,
         } => {
-            let endpoint = route.map(|route| format!("{method} {route}"));
-            (endpoint, peer.map(|peer| peer.to_string()), None)
+            let endpoint = route.map(|route| Text(Endpoint { method, route }));
+            (endpoint, peer.map(Text), None)
         }
-        Origin::Webhook { name } => (None, None, Some(name.as_str())),
+        Origin::Webhook { name, .. } => (None, None, Some(name.as_str())),
     };
     let target = call.and_then(|call| call.plan.targets.get(call.answered?));
     let bill = call.and_then(|call| call.bill);
@@ -106,8 +191,8 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
         None => Some(NanoUsd::ZERO),
     };
     let asked = Finished {
-        request_id: &told.head.request_id,
-        trace_id: format!("{:032x}", told.head.trace.id),
+        request_id: told.head.ids.request(),
+        trace_id: Text(Hex(told.head.trace.id)),
         agent: facts.agent.as_ref().map(AgentName::as_str),
         from,
         endpoint,
@@ -124,7 +209,7 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
         outcome: told.outcome(),
         reason: facts.refused,
         status: facts.status,
-        attempts: call.map(attempts).unwrap_or_default(),
+        attempts: Attempts(call),
         tokens: bill.as_ref().map(tokens),
         cost_usd: cost.and_then(number),
         cost_nano_usd: cost.map(NanoUsd::as_nanos),
@@ -140,33 +225,40 @@ pub(super) fn of(told: &Told, proxy: &ProxyId) -> Vec<u8> {
             }
         }),
     };
-    written(
-        "request",
-        told.head.began_at,
-        proxy,
-        What::Request(Box::new(asked)),
-    )
+    let line = Line {
+        kind: "request",
+        time: Text(second.moment(told.head.began_at)),
+        proxy: proxy.as_str(),
+        what: asked,
+    };
+    line.write(into);
 }
 
 /// The line that says how many records there are not.
 pub(super) fn lost(records: u64, now: Wall, proxy: &ProxyId) -> Vec<u8> {
-    written("lost", now, proxy, What::Lost { records })
-}
-
-fn written(kind: &'static str, time: Wall, proxy: &ProxyId, what: What<'_>) -> Vec<u8> {
-    let time = Timestamp::from_millisecond(time.as_millis()).unwrap_or_default();
+    let (mut bytes, mut second) = (Vec::new(), Second::default());
     let line = Line {
-        kind,
-        time: format!("{time:.3}"),
+        kind: "lost",
+        time: Text(second.moment(now)),
         proxy: proxy.as_str(),
-        what,
+        what: Lost { records },
     };
-    let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-    bytes.push(b'\n');
+    line.write(&mut bytes);
     bytes
 }
 
-fn attempts(call: &Call) -> Vec<Attempt<'_>> {
+impl<W: Serialize> Line<'_, W> {
+    fn write(&self, into: &mut Vec<u8>) {
+        let before = into.len();
+        match serde_json::to_writer(&mut *into, self) {
+            Ok(()) => into.push(b'\n'),
+            // A part of a line is none.
+            Err(_) => into.truncate(before),
+        }
+    }
+}
+
+fn attempts(call: &Call) -> impl Iterator<Item = Attempt<'_>> {
     let tried = call.tries.iter().filter_map(|one| {
         let target = call.plan.targets.get(one.place)?;
         Some(Attempt {
@@ -194,7 +286,7 @@ fn attempts(call: &Call) -> Vec<Attempt<'_>> {
             duration_ms: None,
         })
     });
-    tried.chain(skipped).collect()
+    tried.chain(skipped)
 }
 
 fn tokens(bill: &Bill) -> Tokens {

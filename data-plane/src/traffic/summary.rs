@@ -9,18 +9,18 @@ use agix_proto::v1::{RequestStep, RequestSummary};
 use crate::trail::{Call, Origin, Told};
 
 /// The summary of a request.
-pub(super) fn of(told: &Told) -> RequestSummary {
-    let facts = &told.facts;
+pub(super) fn of(told: &Told<'_>) -> RequestSummary {
+    let facts = told.facts;
     let call = facts.call.as_ref();
     let target = call.and_then(|call| call.plan.targets.get(call.answered?));
     let bill = call.and_then(|call| call.bill);
     let usage = bill.map(|bill| bill.usage).unwrap_or_default();
     let webhook = match &told.head.origin {
-        Origin::Webhook { name } => name.clone(),
+        Origin::Webhook { name, .. } => name.clone(),
         Origin::Caller { .. } => String::new(),
     };
     RequestSummary {
-        request_id: told.head.request_id.clone(),
+        request_id: told.head.ids.request().to_owned(),
         trace_id: format!("{:032x}", told.head.trace.id),
         proxy_id: String::new(),
         began_unix_ms: told.head.began_at.as_millis(),

@@ -6,6 +6,7 @@ pub(super) const ATTEMPT: &str = "agix.attempt.number";
 pub(super) const ATTEMPTS: &str = "agix.attempts";
 pub(super) const COST: &str = "agix.cost.usd";
 pub(super) const COST_KNOWN: &str = "agix.cost.known";
+pub(super) const EXECUTION: &str = "agix.webhook.execution_id";
 pub(super) const FAILOVER: &str = "agix.failover";
 pub(super) const FAILOVER_REASON: &str = "agix.failover.reason";
 pub(super) const MODEL: &str = "agix.model";

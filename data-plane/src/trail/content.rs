@@ -37,11 +37,6 @@ impl Content {
     pub(crate) fn answer(&self) -> (&[u8], bool) {
         (&self.answer, self.answer_is_cut)
     }
-
-    /// The memory it holds.
-    pub(super) fn size(&self) -> usize {
-        self.asked.len().saturating_add(self.answer.capacity())
-    }
 }
 
 #[cfg(test)]

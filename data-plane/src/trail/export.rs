@@ -11,17 +11,19 @@ use std::time::Duration;
 use agix_core::causes::with_causes;
 use agix_core::id::ProxyId;
 use agix_core::limits::{TRACE_FLUSH_TIME, TRACE_QUEUE};
-use opentelemetry::{InstrumentationScope, KeyValue};
+use agix_telemetry::Way;
+use opentelemetry::InstrumentationScope;
 use opentelemetry_otlp::SpanExporter as Otlp;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::resource::EnvResourceDetector;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor as _,
 };
 
 use crate::metrics::TraceMetrics;
 
+/// How a proxy is named to a collector, unless the environment says otherwise.
+const SERVICE: &str = "agix-proxy";
 /// Says how many spans may wait.
 const QUEUE_VARIABLE: &str = "OTEL_BSP_MAX_QUEUE_SIZE";
 
@@ -49,20 +51,12 @@ impl Tracer {
     /// The way that the environment tells, unless it says that there is none. Nobody is connected
     /// to before there is something to send. Called within a runtime, which must outlive it.
     pub(crate) fn from_environment(proxy: &ProxyId, metrics: TraceMetrics) -> Option<Self> {
-        let is = |name: &str, value: &str| {
-            env::var(name).is_ok_and(|set| set.trim().eq_ignore_ascii_case(value))
-        };
-        if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
-            return None;
-        }
-        let exporter = match Otlp::builder().with_tonic().build() {
-            Ok(exporter) => exporter,
+        let Way { exporter, resource } = match Way::from_environment(SERVICE, Some(proxy.as_str()))
+        {
+            Ok(way) => way?,
             Err(error) => {
                 let error = with_causes(&error);
-                tracing::error!(
-                    error,
-                    "no trace can be exported: look at OTEL_EXPORTER_OTLP_*"
-                );
+                tracing::error!(error, "there are no traces");
                 return None;
             }
         };
@@ -75,7 +69,7 @@ impl Tracer {
             None => BatchConfigBuilder::default().with_max_queue_size(TRACE_QUEUE),
         };
         let mut processor = BatchSpanProcessor::new(counted, config.build());
-        processor.set_resource(&resource(proxy));
+        processor.set_resource(&resource);
         let version = env!("CARGO_PKG_VERSION");
         Some(Self {
             processor,
@@ -124,21 +118,5 @@ impl SpanExporter for Counted {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
-    }
-}
-
-/// What the spans say of the process: our own words, over them those of the environment.
-fn resource(proxy: &ProxyId) -> Resource {
-    let own = [
-        KeyValue::new("service.name", "agix-proxy"),
-        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
-        KeyValue::new("service.instance.id", proxy.to_string()),
-    ];
-    let resource = Resource::builder_empty()
-        .with_attributes(own)
-        .with_detector(Box::new(EnvResourceDetector::new()));
-    match env::var("OTEL_SERVICE_NAME") {
-        Ok(name) if !name.is_empty() => resource.with_service_name(name).build(),
-        _ => resource.build(),
     }
 }

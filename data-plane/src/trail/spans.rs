@@ -17,8 +17,8 @@ use crate::plan::Target;
 use crate::record::{Bill, Ending};
 
 /// All spans of a head.
-pub(super) fn of(told: &Told) -> Vec<SpanData> {
-    let (head, facts) = (&told.head, &told.facts);
+pub(super) fn of(told: &Told<'_>) -> Vec<SpanData> {
+    let (head, facts) = (told.head, told.facts);
     let mut spans = vec![request(head, facts, told.ended)];
     if let Some(call) = &facts.call {
         let ended = call.ended.unwrap_or(told.ended);
@@ -41,12 +41,13 @@ fn request(head: &Head, facts: &Facts, now: Mono) -> SpanData {
                 route.map_or_else(|| (*method).to_owned(), |route| format!("{method} {route}"));
             (SpanKind::Server, title)
         }
-        Origin::Webhook { name } => {
+        Origin::Webhook { name, execution } => {
             attributes.set(name::WEBHOOK, name.clone());
+            attributes.set(name::EXECUTION, execution.to_string());
             (SpanKind::Consumer, format!("webhook {name}"))
         }
     };
-    attributes.set(name::REQUEST_ID, head.request_id.clone());
+    attributes.set(name::REQUEST_ID, head.ids.request().to_owned());
     attributes.may_set(name::HTTP_STATUS, facts.status.map(i64::from));
     attributes.may_set(name::REASON, facts.refused);
     attributes.common(facts);
@@ -181,7 +182,7 @@ fn attempt(head: &Head, call: &Call, (one, number): (&Try, i64), ended: Mono) ->
     }
 }
 
-fn span(
+pub(super) fn span(
     head: &Head,
     (id, parent): (u64, u64),
     (kind, (began, ended)): (SpanKind, (Mono, Mono)),
@@ -222,14 +223,14 @@ impl Head {
 
 /// What a span says.
 #[derive(Debug, Default)]
-struct Attributes(Vec<KeyValue>);
+pub(super) struct Attributes(Vec<KeyValue>);
 
 impl Attributes {
-    fn set(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub(super) fn set(&mut self, name: &'static str, value: impl Into<Value>) {
         self.0.push(KeyValue::new(name, value));
     }
 
-    fn may_set(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
+    pub(super) fn may_set(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.set(name, value);
         }

@@ -203,16 +203,18 @@ async fn ask(
     }
 }
 
-/// Names the run, in its sender's trace if the delivery was in one.
+/// Names the run, in its sender's trace if the delivery was in one; else in the execution's own, which
+/// its callbacks are in as well.
 fn begin(shared: &Arc<Shared>, step: &Step, payload: &Payload) -> (Ids, Option<Arc<Trail>>) {
     let mut headers = payload.headers.iter();
     let parent = headers
         .find(|(name, _)| name == "traceparent")
         .and_then(|(_, value)| Parent::parse(value));
-    let ids = Ids::draw(parent.map(|parent| parent.trace));
-    let named = (ids.request(), ids.trace_number());
-    let trail = Trail::begin(shared, named, parent, || Origin::Webhook {
+    let trace = parent.map_or_else(|| step.execution.to_bits(), |parent| parent.trace);
+    let ids = Ids::draw(Some(trace));
+    let trail = Trail::begin(shared, &ids, parent, || Origin::Webhook {
         name: step.webhook.to_string(),
+        execution: step.execution,
     });
     (ids, trail)
 }

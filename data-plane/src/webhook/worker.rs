@@ -13,10 +13,11 @@ use agix_core::limits::{
     WEBHOOK_SLOTS,
 };
 use agix_core::webhook::execution::Worker as Identity;
-use agix_core::webhook::outcome::{CallbackOutcome, CallbackResult};
+use agix_core::webhook::outcome::{BudgetAlert, CallbackOutcome, CallbackResult, RunResult};
 use agix_core::webhook::work::{FromQueue, Step, StepOutcome, ToQueue, Work};
 use agix_proto::v1;
 use agix_proto::v1::webhooks_client::WebhooksClient;
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
@@ -28,6 +29,7 @@ use super::{message, run};
 use crate::clock;
 use crate::control_line::{Channel, ControlPlanes, Line, LineError, Turn};
 use crate::shared::Shared;
+use crate::trail::CallbackTrail;
 use crate::worker::Worker;
 
 /// Part of the time after which a silent proxy loses its claims that passes between two words.
@@ -321,41 +323,50 @@ async fn carry_out(worker: &Arc<Worker>, callbacks: &Callbacks, step: &Step) -> 
         } => {
             let clock = worker.shared.clock;
             let began = clock.mono();
-            let compiled = worker.shared.compiled.load_full();
-            let hook = compiled.hook(step.webhook.as_str());
-            let body = match (result, alert) {
-                (Some(result), alert) => {
-                    let name = step.webhook.as_str();
-                    Some(message::report(
-                        step.execution,
-                        name,
-                        result,
-                        alert.as_ref(),
-                    ))
-                }
-                (None, Some(alert)) => {
-                    let name = step.webhook.as_str();
-                    Some(message::alert(step.execution, name, step.received, alert))
-                }
-                (None, None) => None,
-            };
-            let outcome = match (hook, body) {
-                (Some(hook), Some(body)) => match &hook.callback {
-                    Some(url) => {
-                        let now = clock.wall();
-                        let headers = message::headers(hook, step.execution, now, &body);
-                        callbacks.post(url, hook.allowed, headers, body, now).await
-                    }
-                    None => CallbackOutcome::NoCallback,
-                },
-                // It may be defined by a revision that this proxy does not have yet.
-                (None, _) => CallbackOutcome::Failed(run::UNDEFINED.to_owned()),
-                (_, None) => CallbackOutcome::Refused("there is nothing to tell".to_owned()),
-            };
+            let body = told(step, result.as_deref(), alert.as_ref());
+            let outcome = call_back(worker, callbacks, step, body).await;
             StepOutcome::CalledBack(CallbackResult {
                 outcome,
                 latency: clock.mono().since(began),
             })
         }
     }
+}
+
+/// What the receiver is told, if there is anything.
+fn told(step: &Step, result: Option<&RunResult>, alert: Option<&BudgetAlert>) -> Option<Bytes> {
+    let name = step.webhook.as_str();
+    match (result, alert) {
+        (Some(result), alert) => Some(message::report(step.execution, name, result, alert)),
+        (None, Some(alert)) => Some(message::alert(step.execution, name, step.received, alert)),
+        (None, None) => None,
+    }
+}
+
+async fn call_back(
+    worker: &Arc<Worker>,
+    callbacks: &Callbacks,
+    step: &Step,
+    body: Option<Bytes>,
+) -> CallbackOutcome {
+    let shared = &worker.shared;
+    let compiled = shared.compiled.load_full();
+    let hook = compiled.hook(step.webhook.as_str());
+    let (hook, body) = match (hook, body) {
+        (Some(hook), Some(body)) => (hook, body),
+        // It may be defined by a revision that this proxy does not have yet.
+        (None, _) => return CallbackOutcome::Failed(run::UNDEFINED.to_owned()),
+        (_, None) => return CallbackOutcome::Refused("there is nothing to tell".to_owned()),
+    };
+    let Some(url) = &hook.callback else {
+        return CallbackOutcome::NoCallback;
+    };
+    let trail = CallbackTrail::begin(shared, step);
+    let now = shared.clock.wall();
+    let headers = message::headers(hook, step.execution, now, &body);
+    let outcome = callbacks.post(url, hook.allowed, headers, body, now).await;
+    if let Some(trail) = trail {
+        trail.end(step, url, &outcome);
+    }
+    outcome
 }

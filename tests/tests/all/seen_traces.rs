@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use agix_proto::v1::GetRequest;
+use agix_proto::v1::policy_admin_client::PolicyAdminClient;
 use agix_tests::ask::{chat, stream};
+use agix_tests::callback_receiver::CallbackReceiver;
 use agix_tests::caller::Caller;
 use agix_tests::collector::{Collector, Span};
 use agix_tests::crowd::{Crowd, Tally};
@@ -10,13 +13,17 @@ use agix_tests::mock_provider::{Behaviour, Script};
 use agix_tests::test_bed::{ProxySettings, TestBed};
 use agix_tests::wait::until;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
-use serde_json::json;
+use serde_json::{Value, json};
+use tonic::IntoRequest as _;
+use tonic::transport::Endpoint;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const CHAIN: &str = "
 failover: { chains: { gpt-4o: [claude-opus-4-6] }, same_model_retries: 0 }
 tracing: { enabled: true }
 ";
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const WEBHOOK_SECRET: &str = "webhook_secret";
 /// Answers at once.
 const SIMULATED: &str = "
 providers: { sim: { api: simulated, simulate: { first_token: 0ms, per_token: 0ms, output_tokens: 1 } } }
@@ -302,4 +309,122 @@ async fn a_collector_that_is_away_costs_no_request() {
     let proxy = &mut bed.proxies[0].program;
     proxy.terminate();
     assert!(proxy.ended().await.success());
+}
+
+#[tokio::test]
+async fn posts_of_a_result_are_found_beside_the_run_of_their_webhook() {
+    let (collector, receiver) = (Collector::start(), CallbackReceiver::start());
+    receiver.answer(&[500, 200]);
+    let hook = format!(
+        "
+{SIMULATED}
+tracing: {{ enabled: true }}
+webhooks:
+  enabled: true
+  definitions:
+    report:
+      {{ secret: \"{WEBHOOK_SECRET}\", model: practice, prompt_template: \"{{{{.Payload}}}}\",
+        callback_url: \"{}\", callback_retries: [1ms, 1ms], allow_insecure: true, allow_private: true }}
+",
+        receiver.url()
+    );
+    let mut bed = TestBed::without_proxies().await;
+    bed.agixctl.apply(&hook, &[]).await;
+    let settings = ProxySettings {
+        environment: collector.environment(),
+        ..ProxySettings::default()
+    };
+    let proxy = bed.add_proxy(settings).await.address;
+    let proxy = format!("http://{proxy}");
+    let send = [
+        "webhook", "send", "report", "--file", "-", "--proxy", &proxy,
+    ];
+    let send = [&send[..], &["--secret", WEBHOOK_SECRET]].concat();
+    let said = bed.agixctl.run_with("{}", &send).await;
+    assert_eq!(said.code, 0, "{said:?}");
+    receiver.wait_for(2).await;
+
+    let spans = until("the spans arrive", PATIENCE, async || {
+        let mut spans = collector.spans();
+        spans.retain(|span| span.says("agix.webhook.execution_id") != Value::Null);
+        (spans.len() >= 3).then_some(spans)
+    })
+    .await;
+    let run = named(&spans, "webhook report");
+    let mut posts: Vec<_> = spans
+        .iter()
+        .filter(|it| it.name == "callback report")
+        .collect();
+    posts.sort_by_key(|post| post.began);
+    let [refused, taken] = posts[..] else {
+        panic!("two posts in {spans:#?}")
+    };
+    let id = "agix.webhook.execution_id";
+    for post in [refused, taken] {
+        assert_eq!(post.kind, SpanKind::Client);
+        assert_eq!((&post.trace, post.says(id)), (&run.trace, run.says(id)));
+        assert_eq!(post.says("server.address"), "127.0.0.1");
+    }
+    let status = "http.response.status_code";
+    assert_eq!((refused.says(status), refused.is_error), (json!(500), true));
+    assert_eq!((taken.says(status), taken.is_error), (json!(200), false));
+    assert!(
+        run.says(id)
+            .as_str()
+            .is_some_and(|id| id.starts_with("exec_"))
+    );
+}
+
+#[tokio::test]
+async fn calls_of_the_control_plane_are_spans_where_the_policy_or_the_caller_wants_them() {
+    let collector = Collector::start();
+    let mut bed = TestBed::without_proxies().await;
+    bed.restart_control_plane_with(&collector.environment())
+        .await;
+    let traced = format!("{SIMULATED}tracing: {{ enabled: true, sample_rate: RATE }}");
+    bed.agixctl.apply(&traced.replace("RATE", "1"), &[]).await;
+    bed.agixctl.ok(&["get"]).await;
+    bed.agixctl.apply(&traced.replace("RATE", "0"), &[]).await;
+
+    let arrived = async || {
+        let spans = collector.spans();
+        let last = spans
+            .iter()
+            .any(|it| it.name == "agix.v1.PolicyAdmin/Apply");
+        last.then_some(spans)
+    };
+    let spans = until("the spans arrive", PATIENCE, arrived).await;
+    let get = named(&spans, "agix.v1.PolicyAdmin/Get");
+    assert_eq!((get.kind, get.is_error), (SpanKind::Server, false));
+    assert_eq!(get.says("rpc.method"), "Get");
+    assert_eq!(get.says("rpc.grpc.status_code"), 0);
+    assert_eq!(get.says("agix.policy.revision"), 1);
+    assert_eq!(get.process["service.name"], "agix-control-plane");
+
+    // Now nothing is sampled but what a caller keeps itself.
+    bed.agixctl.ok(&["get"]).await;
+    let of = |revision, caller: &str| {
+        let mut request = GetRequest {
+            revision: Some(revision),
+        }
+        .into_request();
+        let parent = format!("00-{TRACE}-{caller}-01");
+        let metadata = request.metadata_mut();
+        metadata.insert("traceparent", parent.parse().unwrap());
+        request
+    };
+    let address = format!("http://{}", bed.control_plane.address);
+    let channel = Endpoint::from_shared(address).unwrap().connect().await;
+    let mut admin = PolicyAdminClient::new(channel.unwrap());
+    let (there, missing) = ("b7ad6b7169203331", "c7ad6b7169203331");
+    admin.get(of(1, there)).await.unwrap();
+    assert!(admin.get(of(77, missing)).await.is_err());
+    let spans = self::spans(&collector, TRACE, 2).await;
+    for (parent, is_there) in [(there, true), (missing, false)] {
+        let span = spans.iter().find(|span| span.parent == parent).unwrap();
+        let is_ok = span.says("rpc.grpc.status_code") == 0;
+        assert_eq!(is_ok, is_there, "{span:#?}");
+    }
+    let got = collector.spans().into_iter();
+    assert_eq!(got.filter(|it| it.name == get.name).count(), 3);
 }

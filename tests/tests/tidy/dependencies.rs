@@ -11,11 +11,15 @@ use crate::repository::{files, root};
 use crate::{Outcome, none};
 
 /// What each crate of the workspace may use of the others, tests left out.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("agix-core", &[]),
     ("agix-proto", &["agix-core"]),
-    ("agix-control-plane", &["agix-core", "agix-proto"]),
-    ("agix-proxy", &["agix-core", "agix-proto"]),
+    ("agix-telemetry", &[]),
+    (
+        "agix-control-plane",
+        &["agix-core", "agix-proto", "agix-telemetry"],
+    ),
+    ("agix-proxy", &["agix-core", "agix-proto", "agix-telemetry"]),
     (
         "agixctl",
         &[
