@@ -123,9 +123,12 @@ impl Ask {
     }
 
     /// What is asked for, by the conventions for generative AI.
-    pub(crate) const fn operation(&self) -> &'static str {
+    pub(crate) fn operation(&self) -> &'static str {
         match self {
-            Self::Chat(_) => "chat",
+            Self::Chat(chat) => match chat.caller() {
+                Caller::Completions => "text_completion",
+                Caller::Chat | Caller::Messages | Caller::Responses => "chat",
+            },
             Self::Embeddings(_) => "embeddings",
             Self::Tokens(_) => "count_tokens",
         }

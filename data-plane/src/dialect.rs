@@ -1,7 +1,7 @@
 //! Between the caller's protocol and the provider's.
 //!
-//! A caller speaks OpenAI's chat completions, responses and embeddings, or Anthropic's messages. This
-//! module reads what it asks, writes it in the dialect of the provider that will answer, and turns the
+//! A caller speaks OpenAI's chat completions, responses, completions and embeddings, or Anthropic's
+//! messages. This module reads what it asks, writes it in the dialect of the provider that will answer, and turns the
 //! answer back, stream or not.
 //!
 //! Rules this module keeps:
@@ -19,6 +19,7 @@
 
 mod anthropic;
 mod bounds;
+mod completions;
 mod estimate;
 mod gemini;
 mod neutral;
@@ -67,6 +68,9 @@ pub enum Dialect {
     Anthropic,
     /// Google's generateContent. No caller speaks it.
     Gemini,
+    /// OpenAI's completions of a text, of servers that have them. Only callers of completions are
+    /// sent there.
+    Completions,
 }
 
 /// The dialect of a caller.
@@ -78,11 +82,18 @@ pub enum Caller {
     Messages,
     /// OpenAI's responses.
     Responses,
+    /// OpenAI's completions of a text.
+    Completions,
 }
 
 impl Caller {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
+    pub const ALL: [Self; 4] = [
+        Self::Chat,
+        Self::Messages,
+        Self::Responses,
+        Self::Completions,
+    ];
 
     /// The dialect of providers that take the caller's own bytes, if there are such.
     pub const fn native(self) -> Option<Dialect> {
@@ -90,14 +101,17 @@ impl Caller {
             Self::Chat => Some(Dialect::OpenAi),
             Self::Messages => Some(Dialect::Anthropic),
             Self::Responses => None,
+            Self::Completions => Some(Dialect::Completions),
         }
     }
 
-    /// The dialect in whose shape it reads errors.
-    pub const fn errors(self) -> Dialect {
+    /// Whether it reads the errors of this dialect as they are.
+    pub const fn reads_errors(self, dialect: Dialect) -> bool {
         match self {
-            Self::Chat | Self::Responses => Dialect::OpenAi,
-            Self::Messages => Dialect::Anthropic,
+            Self::Chat | Self::Responses | Self::Completions => {
+                matches!(dialect, Dialect::OpenAi | Dialect::Completions)
+            }
+            Self::Messages => matches!(dialect, Dialect::Anthropic),
         }
     }
 
@@ -107,13 +121,19 @@ impl Caller {
             Self::Chat => "chatcmpl-",
             Self::Messages => "msg_",
             Self::Responses => "resp_",
+            Self::Completions => "cmpl-",
         }
     }
 }
 
 impl Dialect {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::OpenAi, Self::Anthropic, Self::Gemini];
+    pub const ALL: [Self; 4] = [
+        Self::OpenAi,
+        Self::Anthropic,
+        Self::Gemini,
+        Self::Completions,
+    ];
 
     /// The dialect a provider of this kind speaks.
     pub const fn of(api: Api) -> Self {
@@ -124,10 +144,22 @@ impl Dialect {
         }
     }
 
+    /// The dialect in which a request of this caller goes to a model of a provider of this kind.
+    pub fn towards(caller: Caller, api: Api, model: &str) -> Self {
+        match api {
+            Api::OpenAi | Api::Azure
+                if caller == Caller::Completions && !completions::only_chats(model) =>
+            {
+                Self::Completions
+            }
+            _ => Self::of(api),
+        }
+    }
+
     /// The header that carries the provider's key, and what stands before the key in it.
     pub const fn key_header(self) -> (&'static str, &'static str) {
         match self {
-            Self::OpenAi => ("authorization", "Bearer "),
+            Self::OpenAi | Self::Completions => ("authorization", "Bearer "),
             Self::Anthropic => ("x-api-key", ""),
             Self::Gemini => ("x-goog-api-key", ""),
         }
@@ -175,7 +207,7 @@ pub struct Ineligible(pub &'static str);
 /// What a translated answer calls itself. An answer that is passed on keeps its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AnswerIds {
-    /// `chatcmpl-...`, `msg_...` or `resp_...`, the same over a whole stream.
+    /// `chatcmpl-...`, `msg_...`, `resp_...` or `cmpl-...`, the same over a whole stream.
     pub id: String,
     /// Seconds since the Unix epoch.
     pub created: i64,
@@ -239,11 +271,16 @@ pub fn encode(request: &ChatRequest, target: &Target<'_>) -> Result<Encoded, Ine
         (Caller::Chat, _) => openai::conversation::read(request)?,
         (Caller::Messages, _) => anthropic::read_conversation(request)?,
         (Caller::Responses, _) => responses::read_conversation(request)?,
+        (Caller::Completions, Dialect::Completions) => {
+            return Ok(openai::encode::completion(request, target.model));
+        }
+        (Caller::Completions, _) => completions::read_conversation(request)?,
     };
     match target.dialect {
         Dialect::OpenAi => openai::request::encode(conversation, target),
         Dialect::Anthropic => anthropic::encode(conversation.without_extras(), target),
         Dialect::Gemini => gemini::encode(conversation.without_extras(), target),
+        Dialect::Completions => Err(Ineligible("the target only completes texts")),
     }
 }
 
@@ -254,7 +291,9 @@ pub fn encode_embeddings(
 ) -> Result<Encoded, Ineligible> {
     match target.dialect {
         Dialect::OpenAi => Ok(openai::encode::embeddings(request, target.model)),
-        Dialect::Anthropic | Dialect::Gemini => Err(Ineligible("the target has no embeddings")),
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Completions => {
+            Err(Ineligible("the target has no embeddings"))
+        }
     }
 }
 
@@ -266,9 +305,11 @@ pub fn decode_answer(
     body: Bytes,
 ) -> Result<Answer, BadAnswer> {
     let reply = match (request.caller(), dialect) {
-        (Caller::Chat, Dialect::OpenAi) => return openai::answer::chat(body),
+        (Caller::Chat, Dialect::OpenAi) | (Caller::Completions, Dialect::Completions) => {
+            return openai::answer::chat(body);
+        }
         (Caller::Messages, Dialect::Anthropic) => return anthropic::pass_answer(body),
-        (_, Dialect::OpenAi) => openai::answer::read(&body)?,
+        (_, Dialect::OpenAi | Dialect::Completions) => openai::answer::read(&body)?,
         (_, Dialect::Anthropic) => anthropic::read_answer(&body)?,
         (_, Dialect::Gemini) => gemini::read_answer(&body, ids)?,
     };
@@ -277,6 +318,7 @@ pub fn decode_answer(
             Caller::Chat => openai::write::whole(ids, &reply, None),
             Caller::Messages => anthropic::write_answer(&ids.id, &reply),
             Caller::Responses => responses::write_answer(ids, request, &reply),
+            Caller::Completions => completions::write_answer(ids, &reply)?,
         },
         usage: reply.usage,
         output_bytes: reply.output_bytes(),
@@ -317,7 +359,7 @@ fn unbilled(body: Bytes) -> Answer {
 pub fn decode_embeddings(dialect: Dialect, body: Bytes) -> Result<Answer, BadAnswer> {
     match dialect {
         Dialect::OpenAi => openai::answer::embeddings(body),
-        Dialect::Anthropic | Dialect::Gemini => {
+        Dialect::Anthropic | Dialect::Gemini | Dialect::Completions => {
             Err(BadAnswer::Malformed("the provider has no embeddings"))
         }
     }

@@ -173,6 +173,7 @@ async fn route(
         ("/chat/completions", &Method::POST) => chat::Kind::Conversation(Caller::Chat),
         ("/messages", &Method::POST) => chat::Kind::Conversation(Caller::Messages),
         ("/responses", &Method::POST) => chat::Kind::Conversation(Caller::Responses),
+        ("/completions", &Method::POST) => chat::Kind::Conversation(Caller::Completions),
         ("/messages/count_tokens", &Method::POST) => chat::Kind::Tokens,
         ("/embeddings", &Method::POST) => chat::Kind::Embeddings,
         (
@@ -180,6 +181,7 @@ async fn route(
             | "/messages"
             | "/messages/count_tokens"
             | "/responses"
+            | "/completions"
             | "/embeddings",
             _,
         ) => return Err(Refusal::wrong_method("POST")),

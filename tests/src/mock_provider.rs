@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 mod anthropic;
 mod behaviour;
 mod body;
+mod completions;
 mod gemini;
 mod gzip;
 mod ledger;

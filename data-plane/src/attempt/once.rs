@@ -73,6 +73,11 @@ impl Exchange<'_> {
                 self.called(target, traceparent, bounds).await?
             }
         };
+        // Not every server of this kind completes texts, and that says nothing of its health.
+        if self.dialect(target) == Dialect::Completions && matches!(head.status.as_u16(), 404 | 405)
+        {
+            return Err(Ineligible("its provider does not complete texts with this model").into());
+        }
         let gain = self.read(target, head, bounds).await?;
         Ok((gain, dropped))
     }
@@ -108,7 +113,7 @@ impl Exchange<'_> {
             dropped,
             ..
         } = encoded;
-        let own = self.ask.caller().native() == Some(Dialect::of(target.provider.api));
+        let own = self.ask.caller().native() == Some(self.dialect(target));
         let headers = Headers {
             fixed: &target.provider.headers,
             dialect: headers,
@@ -130,14 +135,26 @@ impl Exchange<'_> {
         }
     }
 
+    /// The dialect that is spoken with the target.
+    fn dialect(&self, target: &Target) -> Dialect {
+        let caller = self.ask.caller();
+        Dialect::towards(caller, target.provider.api, &target.upstream_model)
+    }
+
     fn encode(&self, target: &Target) -> Result<(Endpoint, Encoded), Ineligible> {
         let to = dialect::Target {
-            dialect: Dialect::of(target.provider.api),
+            dialect: self.dialect(target),
             model: &target.upstream_model,
             max_output_tokens: target.max_output_tokens,
         };
         match self.ask {
-            Ask::Chat(chat) => Ok((Endpoint::Chat, dialect::encode(chat, &to)?)),
+            Ask::Chat(chat) => {
+                let endpoint = match to.dialect {
+                    Dialect::Completions => Endpoint::Completions,
+                    Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini => Endpoint::Chat,
+                };
+                Ok((endpoint, dialect::encode(chat, &to)?))
+            }
             Ask::Embeddings(ask) => {
                 Ok((Endpoint::Embeddings, dialect::encode_embeddings(ask, &to)?))
             }
@@ -199,7 +216,7 @@ impl Exchange<'_> {
     }
 
     async fn read(&self, target: &Target, head: Head, bounds: Bounds) -> Result<Gain, Fault> {
-        let dialect = Dialect::of(target.provider.api);
+        let dialect = self.dialect(target);
         if !head.status.is_success() {
             return Err(self.refused(dialect, head, bounds).await);
         }
@@ -264,7 +281,7 @@ impl Exchange<'_> {
         let status = head.status.as_u16();
         let refused = dialect::decode_error(status, &head.headers, &body, now);
         let fault = Fault::refused(refused);
-        let passes = dialect == self.ask.caller().errors() && is_json_object(&body);
+        let passes = self.ask.caller().reads_errors(dialect) && is_json_object(&body);
         Fault {
             original: passes.then_some(body),
             ..fault

@@ -27,7 +27,7 @@ impl ChatRequest {
     /// The most input tokens this request can come to at any target.
     pub fn input_bound(&self) -> Tokens {
         let links = match self.caller() {
-            Caller::Chat => LINKS,
+            Caller::Chat | Caller::Completions => LINKS,
             Caller::Responses => RESPONSE_LINKS,
             Caller::Messages => MESSAGE_LINKS,
         };
@@ -41,7 +41,7 @@ impl ChatRequest {
         let each = match target.dialect {
             // Its own bytes pass: nobody bounds them but the caller.
             Dialect::Anthropic if own => self.output_bound().unwrap_or(ASSUMED_OUTPUT_TOKENS),
-            Dialect::OpenAi | Dialect::Gemini => {
+            Dialect::OpenAi | Dialect::Gemini | Dialect::Completions => {
                 let asked = self.output_bound().or(most);
                 asked
                     .unwrap_or(ASSUMED_OUTPUT_TOKENS)

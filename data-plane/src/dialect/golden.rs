@@ -37,9 +37,13 @@ const MESSAGES_OF_CHAT: Pair = (Caller::Messages, Dialect::OpenAi);
 const RESPONSES_OF_CHAT: Pair = (Caller::Responses, Dialect::OpenAi);
 const RESPONSES_OF_MESSAGES: Pair = (Caller::Responses, Dialect::Anthropic);
 const RESPONSES_OF_GEMINI: Pair = (Caller::Responses, Dialect::Gemini);
+const COMPLETIONS: Pair = (Caller::Completions, Dialect::Completions);
+const COMPLETIONS_OF_CHAT: Pair = (Caller::Completions, Dialect::OpenAi);
+const COMPLETIONS_OF_MESSAGES: Pair = (Caller::Completions, Dialect::Anthropic);
+const COMPLETIONS_OF_GEMINI: Pair = (Caller::Completions, Dialect::Gemini);
 
 /// The folders of streams, and the folders of what comes of them.
-const STREAMS: [(&str, &str, Pair); 9] = [
+const STREAMS: [(&str, &str, Pair); 13] = [
     ("openai-stream", "openai-stream", CHAT),
     ("anthropic-stream", "anthropic-stream", CHAT_OF_MESSAGES),
     (
@@ -68,6 +72,22 @@ const STREAMS: [(&str, &str, Pair); 9] = [
         "gemini-stream",
         "gemini-stream-as-responses",
         RESPONSES_OF_GEMINI,
+    ),
+    ("completions-stream", "completions-stream", COMPLETIONS),
+    (
+        "openai-stream",
+        "openai-stream-as-completions",
+        COMPLETIONS_OF_CHAT,
+    ),
+    (
+        "anthropic-stream",
+        "anthropic-stream-as-completions",
+        COMPLETIONS_OF_MESSAGES,
+    ),
+    (
+        "gemini-stream",
+        "gemini-stream-as-completions",
+        COMPLETIONS_OF_GEMINI,
     ),
 ];
 
@@ -113,6 +133,7 @@ fn ids(caller: Caller) -> AnswerIds {
         id: match caller {
             Caller::Chat | Caller::Messages => "chatcmpl-7".to_owned(),
             Caller::Responses => "resp_7".to_owned(),
+            Caller::Completions => "cmpl-7".to_owned(),
         },
         created: 1_795_435_200,
     }
@@ -128,6 +149,7 @@ fn request(caller: Caller, asked: bool) -> ChatRequest {
     let asked = match caller {
         Caller::Chat | Caller::Messages => "",
         Caller::Responses => r#","input":"Hi""#,
+        Caller::Completions => r#","prompt":"Hi""#,
     };
     let body = format!(r#"{{"model":"m","stream":true{asked}{options}}}"#);
     ChatRequest::read_as(caller, body.into()).unwrap()
@@ -186,7 +208,7 @@ fn relay<'a>(
 fn streams((name, to, pair): (&str, &str, Pair)) {
     let mut outputs = Vec::new();
     let kinds: &[_] = match pair.0 {
-        Caller::Chat => &[(true, ".asked"), (false, ".unasked")],
+        Caller::Chat | Caller::Completions => &[(true, ".asked"), (false, ".unasked")],
         Caller::Messages | Caller::Responses => &[(true, "")],
     };
     for (case, input) in inputs(name) {
@@ -214,7 +236,7 @@ fn cuts((name, _, pair): (&str, &str, Pair)) {
         let plain = |text: String| plain(&case, &text);
         // Only callers of chat completions can leave usage unasked.
         let asked: &[bool] = match pair.0 {
-            Caller::Chat => &[true, false],
+            Caller::Chat | Caller::Completions => &[true, false],
             Caller::Messages | Caller::Responses => &[true],
         };
         for asked in asked.iter().copied() {
@@ -235,7 +257,7 @@ fn cuts((name, _, pair): (&str, &str, Pair)) {
 fn early_ends((name, _, pair): (&str, &str, Pair)) -> usize {
     let mut ends = 0;
     let terminator: &[u8] = match pair.1 {
-        Dialect::OpenAi => b"data: [DONE]",
+        Dialect::OpenAi | Dialect::Completions => b"data: [DONE]",
         Dialect::Anthropic => b"message_stop",
         Dialect::Gemini => b"\"finishReason\"",
     };
@@ -561,6 +583,41 @@ fn requests_for_responses_become_conversations() {
         Some("gemini-2.5-pro"),
         sent,
     );
+}
+
+#[test]
+fn requests_for_completions_become_conversations() {
+    let from = "completions-request";
+    let sent: (&str, &[_]) = ("/chat/completions", &[]);
+    requests((from, from), COMPLETIONS_OF_CHAT, None, sent);
+    let to = "completions-request-as-messages";
+    let sent: (&str, &[_]) = ("/v1/messages", &[("anthropic-version", "2023-06-01")]);
+    let model = Some("claude-sonnet-4-5");
+    requests((from, to), COMPLETIONS_OF_MESSAGES, model, sent);
+}
+
+#[test]
+fn answers_become_completions() {
+    for (from, to, pair) in [
+        ("completions-answer", "completions-answer", COMPLETIONS),
+        (
+            "openai-answer",
+            "openai-answer-as-completions",
+            COMPLETIONS_OF_CHAT,
+        ),
+        (
+            "anthropic-answer",
+            "anthropic-answer-as-completions",
+            COMPLETIONS_OF_MESSAGES,
+        ),
+        (
+            "gemini-answer",
+            "gemini-answer-as-completions",
+            COMPLETIONS_OF_GEMINI,
+        ),
+    ] {
+        answers((from, to), pair);
+    }
 }
 
 #[test]

@@ -275,8 +275,13 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// For a target that has none of the parameters of OpenAI's dialects.
+    /// For a target that has none of the parameters of OpenAI's dialects, and takes no blank text to
+    /// stop at.
     pub(super) fn without_extras(mut self) -> Self {
+        let stops = self.stop.len();
+        self.stop.retain(|text| !text.trim().is_empty());
+        self.dropped
+            .extend((self.stop.len() < stops).then_some("stop"));
         let extras = std::mem::take(&mut self.extras);
         self.dropped
             .extend(extras.into_iter().map(|extra| extra.asked_as));

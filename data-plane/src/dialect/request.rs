@@ -19,7 +19,7 @@ use serde_json::value::RawValue;
 pub(in crate::dialect) use self::members::present;
 use self::members::{Guarded, Members};
 use crate::dialect::splice::{Edit, literal, span_in};
-use crate::dialect::{Caller, responses};
+use crate::dialect::{Caller, completions, responses};
 
 /// A request for the next turn of a conversation, in its caller's dialect. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -75,7 +75,7 @@ impl ChatRequest {
         let stream = flag(&members, Guarded::Stream)?;
         let bound = |member| whole_number(&members, member);
         let (include_usage, ask_usage) = match caller {
-            Caller::Chat => usage_asked(&body, &members, stream)?,
+            Caller::Chat | Caller::Completions => usage_asked(&body, &members, stream)?,
             Caller::Messages | Caller::Responses => (true, None),
         };
         let (choices, max_tokens, max_completion_tokens) = match caller {
@@ -85,6 +85,10 @@ impl ChatRequest {
                 bound(Guarded::MaxCompletionTokens)?,
             ),
             Caller::Messages => (1, bound(Guarded::MaxTokens)?, None),
+            Caller::Completions => {
+                completions::check(&body)?;
+                (choices(&members)?, bound(Guarded::MaxTokens)?, None)
+            }
             Caller::Responses => {
                 responses::check(&body)?;
                 (1, None, bound(Guarded::MaxOutputTokens)?)

@@ -124,6 +124,7 @@ impl StreamDecoder {
         let asked = request.include_usage();
         let reader = match (request.caller(), dialect) {
             (Caller::Chat, Dialect::OpenAi) => Reader::OpenAi(Relay::new(asked)),
+            (Caller::Completions, Dialect::Completions) => Reader::OpenAi(Relay::of_texts(asked)),
             (Caller::Messages, Dialect::Anthropic) => Reader::Anthropic(anthropic::Relay::new()),
             (caller, dialect) => {
                 Reader::Translated(Box::new(Translation::new(dialect, caller, ids, request)))

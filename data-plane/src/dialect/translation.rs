@@ -13,7 +13,7 @@ use crate::dialect::neutral::Step;
 use crate::dialect::stream::{Outgoing, Progress};
 use crate::dialect::{
     AnswerIds, Caller, ChatRequest, Dialect, Finish, StreamFault, StreamItemKind, anthropic,
-    gemini, openai, responses,
+    completions, gemini, openai, responses,
 };
 
 /// One stream under translation.
@@ -46,6 +46,7 @@ enum Kind {
     Chat(openai::write::StreamWriter),
     Messages(anthropic::StreamWriter),
     Responses(Box<responses::StreamWriter>),
+    Completions(completions::StreamWriter),
 }
 
 /// Writes steps for the caller.
@@ -67,7 +68,9 @@ impl Translation {
         let input = tokens_of(request.body().len());
         Self {
             source: match dialect {
-                Dialect::OpenAi => Source::OpenAi(openai::stream::Source::new()),
+                Dialect::OpenAi | Dialect::Completions => {
+                    Source::OpenAi(openai::stream::Source::new())
+                }
                 Dialect::Anthropic => Source::Anthropic(anthropic::Source::new()),
                 Dialect::Gemini => Source::Gemini(gemini::Source::new(ids.id.clone())),
             },
@@ -79,6 +82,9 @@ impl Translation {
                     Caller::Messages => Kind::Messages(anthropic::StreamWriter::new(ids.id, input)),
                     Caller::Responses => {
                         Kind::Responses(Box::new(responses::StreamWriter::new(&ids, request)))
+                    }
+                    Caller::Completions => {
+                        Kind::Completions(completions::StreamWriter::new(ids, usage_asked))
                     }
                 },
                 untold: None,
@@ -152,7 +158,7 @@ impl Translation {
             }
             (_, Some(usage)) => self.writer.usage(usage, outgoing),
             (Kind::Messages(_), None) => self.writer.usage(&seen, outgoing),
-            (Kind::Chat(_), None) => {}
+            (Kind::Chat(_) | Kind::Completions(_), None) => {}
         }
         self.writer.done(outgoing);
     }
@@ -162,7 +168,7 @@ impl Translation {
     pub(in crate::dialect) fn broken_off(&mut self, message: &str, code: &str) -> Option<Bytes> {
         match &mut self.writer.kind {
             Kind::Responses(writer) if self.writer.told => Some(writer.broken_off(message, code)),
-            Kind::Responses(_) | Kind::Chat(_) | Kind::Messages(_) => None,
+            Kind::Responses(_) | Kind::Chat(_) | Kind::Messages(_) | Kind::Completions(_) => None,
         }
     }
 }
@@ -188,6 +194,7 @@ impl Writer {
                     Kind::Chat(_) => openai::write::StreamWriter::alive(buffer),
                     Kind::Messages(_) => anthropic::StreamWriter::alive(buffer),
                     Kind::Responses(_) => responses::StreamWriter::alive(buffer),
+                    Kind::Completions(_) => completions::StreamWriter::alive(buffer),
                 }
                 return Ok(());
             }
@@ -200,6 +207,7 @@ impl Writer {
                 Kind::Chat(writer) => writer.begin(&model, buffer),
                 Kind::Messages(writer) => writer.begin(&model, buffer),
                 Kind::Responses(writer) => writer.begin(&model, buffer),
+                Kind::Completions(writer) => writer.begin(&model),
             }
         }
         match &mut self.kind {
@@ -209,6 +217,14 @@ impl Writer {
                 Step::Call { id, name } => writer.call(id, name, buffer),
                 Step::Arguments { call, piece } => writer.arguments(*call, *piece, buffer)?,
                 Step::End(finish) => writer.end(*finish, buffer),
+                Step::Begin { .. } | Step::Think | Step::Alive => {}
+            },
+            Kind::Completions(writer) => match step {
+                Step::Say(text) => writer.say(*text, buffer),
+                Step::End(finish) => writer.end(*finish, buffer),
+                Step::Call { .. } | Step::Arguments { .. } => {
+                    return Err(completions::StreamWriter::called());
+                }
                 Step::Begin { .. } | Step::Think | Step::Alive => {}
             },
             Kind::Responses(writer) => match step {
@@ -228,6 +244,7 @@ impl Writer {
             Kind::Chat(writer) => writer.usage(usage),
             Kind::Messages(writer) => Some(writer.usage(usage)),
             Kind::Responses(writer) => Some(writer.ended(Some(usage))),
+            Kind::Completions(writer) => writer.usage(usage),
         };
         if let Some(event) = event {
             outgoing.alone(event, StreamItemKind::Usage);
@@ -242,6 +259,9 @@ impl Writer {
             }
             Kind::Messages(_) => {
                 anthropic::StreamWriter::done(outgoing.buffer(StreamItemKind::Done));
+            }
+            Kind::Completions(_) => {
+                completions::StreamWriter::done(outgoing.buffer(StreamItemKind::Done));
             }
             // The event with the usage was the terminator.
             Kind::Responses(_) => outgoing.alone(Bytes::new(), StreamItemKind::Done),

@@ -68,7 +68,7 @@ pub(super) fn list(worker: &Worker, parts: &Parts, path: &Path<'_>) -> Result<Re
         .filter_map(|model| describe(&compiled, model, caller))
         .collect();
     Ok(json(&match caller {
-        Caller::Chat | Caller::Responses => List::Chat {
+        Caller::Chat | Caller::Responses | Caller::Completions => List::Chat {
             object: "list",
             data,
         },
@@ -122,7 +122,7 @@ fn describe<'a>(compiled: &Compiled, model: &'a ModelName, caller: Caller) -> Op
     let route = compiled.policy.route(model).ok()?;
     let id = model.as_str();
     Some(match caller {
-        Caller::Chat | Caller::Responses => Entry::Chat {
+        Caller::Chat | Caller::Responses | Caller::Completions => Entry::Chat {
             id,
             object: "model",
             created: 0,

@@ -44,6 +44,7 @@ impl<'a> Path<'a> {
         match self.endpoint {
             "/chat/completions" => Some("/v1/chat/completions"),
             "/responses" => Some("/v1/responses"),
+            "/completions" => Some("/v1/completions"),
             "/messages" => Some("/v1/messages"),
             "/messages/count_tokens" => Some("/v1/messages/count_tokens"),
             "/embeddings" => Some("/v1/embeddings"),
@@ -60,6 +61,7 @@ impl<'a> Path<'a> {
             "/messages" | "/messages/count_tokens" => Caller::Messages,
             "/chat/completions" | "/embeddings" => Caller::Chat,
             "/responses" => Caller::Responses,
+            "/completions" => Caller::Completions,
             _ => self.library.unwrap_or_else(|| {
                 if headers.contains_key(ANTHROPIC_VERSION) {
                     Caller::Messages

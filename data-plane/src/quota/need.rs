@@ -44,7 +44,11 @@ pub(crate) fn most(ask: &Ask, input: Tokens, target: &Target) -> Bounds {
         Ask::Chat(chat) => chat.bounds(
             input,
             &dialect::Target {
-                dialect: Dialect::of(target.provider.api),
+                dialect: Dialect::towards(
+                    chat.caller(),
+                    target.provider.api,
+                    &target.upstream_model,
+                ),
                 model: &target.upstream_model,
                 max_output_tokens: target.max_output_tokens,
             },

@@ -16,6 +16,8 @@ use reqwest::Url;
 pub(crate) enum Endpoint {
     /// Chat completions or messages, whatever the provider calls it.
     Chat,
+    /// Completions of a text.
+    Completions,
     /// Embeddings.
     Embeddings,
     /// How many tokens a request has.
@@ -29,6 +31,7 @@ pub(crate) struct ProviderRuntime {
     pub(crate) api: Api,
     /// Absent for a simulated provider, and the others also where there are none.
     chat: Option<Url>,
+    completions: Option<Url>,
     embeddings: Option<Url>,
     count_tokens: Option<Url>,
     /// Of a provider that has an address for each model.
@@ -115,21 +118,27 @@ impl ProviderRuntime {
             headers.insert(header, value);
         }
         let paths = match provider.api {
-            Api::OpenAi => (Some("/chat/completions"), Some("/embeddings")),
-            Api::Anthropic => (Some("/v1/messages"), None),
+            Api::OpenAi => (
+                Some("/chat/completions"),
+                Some("/completions"),
+                Some("/embeddings"),
+            ),
+            Api::Anthropic => (Some("/v1/messages"), None, None),
             // An address with a version is one for each deployment.
             Api::Azure if base.as_ref().is_none_or(|base| base.query().is_none()) => (
                 Some("/openai/v1/chat/completions"),
+                Some("/openai/v1/completions"),
                 Some("/openai/v1/embeddings"),
             ),
-            Api::Gemini | Api::Azure | Api::Simulated => (None, None),
+            Api::Gemini | Api::Azure | Api::Simulated => (None, None, None),
         };
         let at = |path: Option<&str>| Some(join(base.as_ref()?, path?));
         Ok(Self {
             name: name.clone(),
             api: provider.api,
             chat: at(paths.0),
-            embeddings: at(paths.1),
+            completions: at(paths.1),
+            embeddings: at(paths.2),
             count_tokens: at(
                 (provider.api == Api::Anthropic).then_some("/v1/messages/count_tokens")
             ),
@@ -160,6 +169,7 @@ impl ProviderRuntime {
         }
         let url = match endpoint {
             Endpoint::Chat => &self.chat,
+            Endpoint::Completions => &self.completions,
             Endpoint::Embeddings => &self.embeddings,
             Endpoint::CountTokens => &self.count_tokens,
         };
@@ -188,6 +198,9 @@ impl ProviderRuntime {
             (Api::Azure, Endpoint::Chat) => {
                 path.extend(["openai", "deployments", model, "chat", "completions"]);
             }
+            (Api::Azure, Endpoint::Completions) => {
+                path.extend(["openai", "deployments", model, "completions"]);
+            }
             (Api::Azure, Endpoint::Embeddings) => {
                 path.extend(["openai", "deployments", model, "embeddings"]);
             }
@@ -205,6 +218,7 @@ impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Chat => "chat",
+            Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::CountTokens => "count_tokens",
         })

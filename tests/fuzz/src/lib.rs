@@ -39,7 +39,7 @@ const fn parser(name: &'static str, check: fn(&[u8])) -> Parser {
 
 /// All of them. What a caller asks is `NAME-request`; what a provider says is `NAME-answer`, whole,
 /// and `NAME-stream`.
-pub const PARSERS: [Parser; 19] = [
+pub const PARSERS: [Parser; 22] = [
     parser("chat-request", |bytes| {
         requests::conversation(Caller::Chat, bytes);
     }),
@@ -48,6 +48,9 @@ pub const PARSERS: [Parser; 19] = [
     }),
     parser("responses-request", |bytes| {
         requests::conversation(Caller::Responses, bytes);
+    }),
+    parser("completions-request", |bytes| {
+        requests::conversation(Caller::Completions, bytes);
     }),
     parser("embeddings-request", requests::embeddings),
     parser("openai-answer", |bytes| {
@@ -59,6 +62,9 @@ pub const PARSERS: [Parser; 19] = [
     parser("gemini-answer", |bytes| {
         answers::whole(Dialect::Gemini, bytes);
     }),
+    parser("completions-answer", |bytes| {
+        answers::whole(Dialect::Completions, bytes);
+    }),
     parser("embeddings-answer", answers::embeddings),
     parser("count-answer", answers::count),
     parser("openai-stream", |bytes| {
@@ -69,6 +75,9 @@ pub const PARSERS: [Parser; 19] = [
     }),
     parser("gemini-stream", |bytes| {
         streams::stream(Dialect::Gemini, bytes);
+    }),
+    parser("completions-stream", |bytes| {
+        streams::stream(Dialect::Completions, bytes);
     }),
     parser("refusal", refusals::refusal),
     parser("policy-document", policies::document),
@@ -90,6 +99,7 @@ pub const fn of_caller(caller: Caller) -> &'static str {
         Caller::Chat => "chat",
         Caller::Messages => "messages",
         Caller::Responses => "responses",
+        Caller::Completions => "completions",
     }
 }
 
@@ -99,5 +109,6 @@ pub const fn of_dialect(dialect: Dialect) -> &'static str {
         Dialect::OpenAi => "openai",
         Dialect::Anthropic => "anthropic",
         Dialect::Gemini => "gemini",
+        Dialect::Completions => "completions",
     }
 }

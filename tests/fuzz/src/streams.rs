@@ -70,6 +70,7 @@ pub(crate) fn request(caller: Caller, asked: bool) -> ChatRequest {
     let input = match caller {
         Caller::Chat | Caller::Messages => "",
         Caller::Responses => r#","input":"Hi""#,
+        Caller::Completions => r#","prompt":"Hi""#,
     };
     let body = format!(r#"{{"model":"m","stream":true{input}{options}}}"#);
     let request = ChatRequest::read_as(caller, body.into());

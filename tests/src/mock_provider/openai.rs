@@ -33,7 +33,13 @@ const ROLES: [&str; 6] = [
 /// Numbers in one embedding.
 const EMBEDDING_SIZE: usize = 8;
 
-fn refused(status: u16, message: &str, kind: &str, param: Option<&str>, code: &str) -> Refused {
+pub(super) fn refused(
+    status: u16,
+    message: &str,
+    kind: &str,
+    param: Option<&str>,
+    code: &str,
+) -> Refused {
     let code = (!code.is_empty()).then_some(code);
     Refused::new(
         status,
@@ -41,7 +47,7 @@ fn refused(status: u16, message: &str, kind: &str, param: Option<&str>, code: &s
     )
 }
 
-fn invalid(message: &str, param: Option<&str>, code: &str) -> Refused {
+pub(super) fn invalid(message: &str, param: Option<&str>, code: &str) -> Refused {
     refused(400, message, "invalid_request_error", param, code)
 }
 
@@ -70,7 +76,7 @@ pub(super) fn check_key(headers: &HeaderMap, expected: Option<&str>) -> Result<(
     ))
 }
 
-fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
+pub(super) fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
     serde_json::from_slice(body).map_err(|error| {
         invalid(
             &format!("We could not parse the JSON body of your request: {error}."),
@@ -80,7 +86,7 @@ fn fields(body: &[u8]) -> Result<Map<String, Value>, Refused> {
     })
 }
 
-fn model(fields: &Map<String, Value>) -> Result<String, Refused> {
+pub(super) fn model(fields: &Map<String, Value>) -> Result<String, Refused> {
     let model = fields
         .get("model")
         .and_then(Value::as_str)
@@ -330,7 +336,7 @@ pub(super) fn chat_stream(
     }
 }
 
-fn head(answer: &Answer, object: &str) -> Map<String, Value> {
+pub(super) fn head(answer: &Answer, object: &str) -> Map<String, Value> {
     let mut head = Map::new();
     head.insert(
         "id".into(),
@@ -352,7 +358,7 @@ fn tool_call((index, call): (u64, &ToolCall)) -> Value {
     })
 }
 
-fn finish(answer: &Answer) -> &'static str {
+pub(super) fn finish(answer: &Answer) -> &'static str {
     match answer.finish {
         Finish::Calls => "tool_calls",
         Finish::Whole => "stop",
@@ -360,7 +366,7 @@ fn finish(answer: &Answer) -> &'static str {
     }
 }
 
-fn usage(answer: &Answer, choices: u64, report: Option<UsageReport>) -> Value {
+pub(super) fn usage(answer: &Answer, choices: u64, report: Option<UsageReport>) -> Value {
     let usage = answer.usage;
     let output = usage.output.saturating_mul(choices);
     if answer.model.starts_with("deepseek-") {

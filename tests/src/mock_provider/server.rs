@@ -28,7 +28,7 @@ use super::ledger::{Call, Ledger};
 use super::rendering::{Accepted, Refused, Rendering};
 use super::reply::{Answer, Reply};
 use super::staging::{Staged, stage};
-use super::{anthropic, gemini, openai};
+use super::{anthropic, completions, gemini, openai};
 
 /// Scripts, replies and the book: what all connections share.
 #[derive(Debug, Clone)]
@@ -61,6 +61,7 @@ struct ScriptRequest {
 #[derive(Debug, Clone, Copy)]
 enum Endpoint {
     Chat,
+    Completions,
     Embeddings,
     Messages,
     /// Google's; whether it is a stream stands in the path.
@@ -182,6 +183,7 @@ async fn meet(
 ) -> Result<Response<Steps>, Broken> {
     let endpoint = match (&head.method, head.uri.path()) {
         (&Method::POST, "/v1/chat/completions") => Endpoint::Chat,
+        (&Method::POST, "/v1/completions") => Endpoint::Completions,
         (&Method::POST, "/v1/embeddings") => Endpoint::Embeddings,
         (&Method::POST, "/v1/messages") => Endpoint::Messages,
         (&Method::POST, "/v1/messages/count_tokens") => {
@@ -259,6 +261,10 @@ fn take(
             openai::check_key(&head.headers, key)?;
             openai::accept_chat(body).map(plain)
         }
+        Endpoint::Completions => {
+            openai::check_key(&head.headers, key)?;
+            completions::accept(body).map(plain)
+        }
         Endpoint::Messages => {
             anthropic::check_key(&head.headers, key)?;
             anthropic::accept(body).map(plain)
@@ -281,7 +287,9 @@ fn take(
 
 fn refusal(endpoint: Endpoint, behaviour: &Behaviour, model: &str) -> Refused {
     match endpoint {
-        Endpoint::Chat | Endpoint::Embeddings => openai::refusal(behaviour, model),
+        Endpoint::Chat | Endpoint::Completions | Endpoint::Embeddings => {
+            openai::refusal(behaviour, model)
+        }
         Endpoint::Messages => anthropic::refusal(behaviour, model),
         Endpoint::Content { .. } => gemini::refusal(behaviour, model),
     }
@@ -297,6 +305,10 @@ fn render(endpoint: Endpoint, answer: &Answer, taken: &Taken, behaviour: &Behavi
         (Endpoint::Content { .. }, true, _) => gemini::stream(answer, report),
         (Endpoint::Messages, false, _) => anthropic::messages(answer, report),
         (Endpoint::Messages, true, _) => anthropic::messages_stream(answer, report),
+        (Endpoint::Completions, false, _) => {
+            completions::plain(answer, taken.request.choices, report)
+        }
+        (Endpoint::Completions, true, _) => completions::stream(answer, &taken.request, report),
         (_, _, Some((inputs, base64))) => openai::embeddings(answer, inputs, base64, report),
         (_, false, None) => openai::chat(answer, taken.request.choices, report),
         (_, true, None) => openai::chat_stream(answer, &taken.request, report),

@@ -35,6 +35,19 @@ rate_limits: { patient: { requests_per_minute: 3 } }
 budgets: { poor: { daily_limit_usd: 0.001 } }
 ";
 
+const COMPLETIONS: &str = "
+models:
+  base-model: { provider: openai }
+  chat-model: { provider: openai }
+failover:
+  drop_unsupported: true
+  timeouts: { connect: 1s, first_token: 5s, idle: 5s, total: 30s }
+  same_model_retries: 0
+  chains:
+    base-model: [claude-opus-4-6]
+    chat-model: [claude-opus-4-6]
+";
+
 const MESSAGES: &str = "
 failover:
   drop_unsupported: true
@@ -107,6 +120,11 @@ async fn the_openai_library_works() {
 #[tokio::test]
 async fn the_openai_library_works_with_responses() {
     file_passes("test_responses.py", RESPONSES).await;
+}
+
+#[tokio::test]
+async fn the_openai_library_works_with_completions() {
+    file_passes("test_completions.py", COMPLETIONS).await;
 }
 
 #[tokio::test]

@@ -48,8 +48,11 @@ struct Choices<'a> {
 
 #[derive(Deserialize)]
 struct Choice<'a> {
-    #[serde(borrow)]
-    message: Message<'a>,
+    #[serde(default, borrow)]
+    message: Option<Message<'a>>,
+    /// Of a completion of a text.
+    #[serde(default, borrow)]
+    text: Option<&'a RawValue>,
     #[serde(default, borrow)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -92,13 +95,18 @@ pub(in crate::dialect) fn read(body: &[u8]) -> Result<Reply<'_>, BadAnswer> {
     let first = first.ok_or(BadAnswer::Malformed("it has no choices"))?;
     let reason = first.finish_reason.filter(|reason| !reason.is_empty());
     let reason = reason.ok_or(BadAnswer::Malformed("it does not say why it ended"))?;
-    let mut parts: Vec<_> = [first.message.content, first.message.refusal]
+    let message = match (first.message, first.text) {
+        (Some(message), _) => message,
+        (None, Some(text)) => Message::of_text(text),
+        (None, None) => return Err(SHAPE),
+    };
+    let mut parts: Vec<_> = [message.content, message.refusal]
         .into_iter()
         .flatten()
         .filter_map(Text::new)
         .map(Part::Text)
         .collect();
-    for (place, call) in first.message.tool_calls.into_iter().flatten().enumerate() {
+    for (place, call) in message.tool_calls.into_iter().flatten().enumerate() {
         parts.push(Part::Call(call.read(place)?));
     }
     Ok(Reply {
@@ -107,6 +115,16 @@ pub(in crate::dialect) fn read(body: &[u8]) -> Result<Reply<'_>, BadAnswer> {
         usage: outline.reported().and_then(usage::of_chat),
         model: outline.model().unwrap_or_default().into(),
     })
+}
+
+impl<'a> Message<'a> {
+    const fn of_text(text: &'a RawValue) -> Self {
+        Self {
+            content: Some(text),
+            refusal: None,
+            tool_calls: None,
+        }
+    }
 }
 
 impl<'a> ToolCall<'a> {

@@ -40,6 +40,9 @@ struct Choice<'a> {
     delta: Option<Message<'a>>,
     #[serde(default, borrow)]
     message: Option<Message<'a>>,
+    /// Of a completion of a text.
+    #[serde(default, borrow)]
+    text: Option<&'a RawValue>,
     #[serde(default, borrow)]
     finish_reason: Option<&'a RawValue>,
 }
@@ -101,7 +104,8 @@ impl Choices {
         }
         self.finish = self.finish.or(finish);
         let messages = [choice.delta.as_ref(), choice.message.as_ref()];
-        for part in messages.into_iter().flatten().flat_map(Message::parts) {
+        let parts = messages.into_iter().flatten().flat_map(Message::parts);
+        for part in parts.chain(choice.text) {
             if is_given(part) {
                 self.content = true;
                 self.bytes = self.bytes.saturating_add(text_bytes(part));

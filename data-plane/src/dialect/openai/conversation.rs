@@ -123,12 +123,6 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
         return Err(Ineligible("the target gives one answer at a time (`n`)"));
     }
     body.refuse_what_is_not_carried_over()?;
-    let mut dropped = body.dropped();
-    let stop = body.stop.map(stop_texts).transpose()?.unwrap_or_default();
-    let (stop, blank): (Vec<_>, Vec<_>) =
-        stop.into_iter().partition(|text| !text.trim().is_empty());
-    // No other dialect takes a blank one.
-    dropped.extend((!blank.is_empty()).then_some("stop"));
     let mut conversation = Conversation {
         system: Vec::new(),
         turns: Vec::new(),
@@ -141,11 +135,11 @@ pub(in crate::dialect) fn read(request: &ChatRequest) -> Result<Conversation<'_>
         max_output: request.max_output_tokens(),
         temperature: body.temperature.map(number).transpose()?,
         top_p: body.top_p.map(number).transpose()?,
-        stop,
+        stop: body.stop.map(stop_texts).transpose()?.unwrap_or_default(),
         user: user(&body),
         stream: request.stream(),
         extras: Vec::new(),
-        dropped,
+        dropped: body.dropped(),
     };
     for message in &body.messages {
         message.add_to(&mut conversation)?;
@@ -309,12 +303,13 @@ pub(in crate::dialect) fn number(value: &RawValue) -> Result<&RawValue, Ineligib
     }
 }
 
-fn is_not_zero(value: &RawValue) -> bool {
+/// Whether a number is another one than zero.
+pub(in crate::dialect) fn is_not_zero(value: &RawValue) -> bool {
     value.get().parse() != Ok(0.0)
 }
 
 /// `stop`, one text or a list of them.
-fn stop_texts(value: &RawValue) -> Result<Vec<String>, Ineligible> {
+pub(in crate::dialect) fn stop_texts(value: &RawValue) -> Result<Vec<String>, Ineligible> {
     let text = value.get();
     if text.starts_with('"') {
         serde_json::from_str(text).map(|text| vec![text])

@@ -15,6 +15,13 @@ pub(in crate::dialect) fn chat(request: &ChatRequest, model: &str) -> Encoded {
     encoded("/chat/completions", body)
 }
 
+/// Writes a request for the completion of a text.
+pub(in crate::dialect) fn completion(request: &ChatRequest, model: &str) -> Encoded {
+    let body = request.body();
+    let body = with_model(body, request.model_span(), model, request.ask_usage());
+    encoded("/completions", body)
+}
+
 /// The caller's body with nothing changed but the model.
 pub(in crate::dialect) fn renamed(request: &ChatRequest, model: &str) -> Bytes {
     with_model(request.body(), request.model_span(), model, None)

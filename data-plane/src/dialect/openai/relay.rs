@@ -27,6 +27,8 @@ pub(in crate::dialect) const DONE: &[u8] = b"data: [DONE]\n\n";
 pub(in crate::dialect) struct Relay {
     /// Whether the caller wants usage.
     asked: bool,
+    /// The member of a choice that says nothing more.
+    empty: &'static str,
     /// The last usage event, held until the terminator.
     held: Option<Bytes>,
     /// Whether anything of the answer has come.
@@ -49,10 +51,19 @@ impl Relay {
     pub(in crate::dialect) fn new(asked: bool) -> Self {
         Self {
             asked,
+            empty: r#""delta":{}"#,
             held: None,
             begun: false,
             last: Bytes::new(),
             open: 0,
+        }
+    }
+
+    /// The same for completions of a text, whose choices hold it.
+    pub(in crate::dialect) fn of_texts(asked: bool) -> Self {
+        Self {
+            empty: r#""text":"""#,
+            ..Self::new(asked)
         }
     }
 
@@ -131,7 +142,11 @@ impl Relay {
         let head = fields.and_then(|fields| StreamWriter::head_of(fields.data.text()));
         if let Some(head) = head {
             let writer = StreamWriter::resumed(head, self.asked);
-            writer.cut(self.open, outgoing.buffer(StreamItemKind::Content));
+            writer.cut(
+                self.open,
+                self.empty,
+                outgoing.buffer(StreamItemKind::Content),
+            );
             if let Some(event) = writer.usage(usage) {
                 outgoing.alone(event, StreamItemKind::Usage);
             }

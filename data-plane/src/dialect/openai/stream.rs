@@ -37,6 +37,9 @@ struct Choice<'a> {
     index: Option<u64>,
     #[serde(default, borrow)]
     delta: Option<Delta<'a>>,
+    /// Of a completion of a text.
+    #[serde(default, borrow)]
+    text: Option<&'a RawValue>,
     #[serde(default, borrow)]
     finish_reason: Option<Cow<'a, str>>,
 }
@@ -178,6 +181,10 @@ impl Source {
             for call in delta.tool_calls.iter().flatten() {
                 self.call(call, progress, teller)?;
             }
+        }
+        if let Some(said) = filled(choice.text) {
+            progress.count(said);
+            teller.tell(&Step::Say(said))?;
         }
         let reason = choice.finish_reason.as_deref();
         if let Some(reason) = reason.filter(|reason| !reason.is_empty() && !self.ended) {

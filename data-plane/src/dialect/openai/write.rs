@@ -144,14 +144,12 @@ impl StreamWriter {
     }
 
     /// Appends the event that ends these choices, a bit for each index, by the bound on their
-    /// length.
-    pub(in crate::dialect) fn cut(&self, choices: u128, out: &mut BytesMut) {
+    /// length. `empty` is the member that says nothing more.
+    pub(in crate::dialect) fn cut(&self, choices: u128, empty: &str, out: &mut BytesMut) {
         let ends: Vec<_> = (0..u128::BITS)
             .filter(|index| choices & 1_u128.checked_shl(*index).unwrap_or(0) != 0)
             .map(|index| {
-                format!(
-                    r#"{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":"length"}}"#
-                )
+                format!(r#"{{"index":{index},{empty},"logprobs":null,"finish_reason":"length"}}"#)
             })
             .collect();
         if ends.is_empty() {
@@ -336,7 +334,12 @@ impl<'a> From<&'a Call<'_>> for ToolCall<'a> {
 }
 
 /// The head of an answer or event, without the brace that would close it.
-fn head(object: &'static str, ids: &AnswerIds, model: &str, fingerprint: Option<&str>) -> String {
+pub(in crate::dialect) fn head(
+    object: &'static str,
+    ids: &AnswerIds,
+    model: &str,
+    fingerprint: Option<&str>,
+) -> String {
     let mut head = to_json(&Head {
         id: &ids.id,
         object,
@@ -349,13 +352,13 @@ fn head(object: &'static str, ids: &AnswerIds, model: &str, fingerprint: Option<
 }
 
 /// JSON of a structure of numbers and texts, which always has one.
-fn to_json(value: &impl Serialize) -> String {
+pub(in crate::dialect) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
 impl Finish {
     /// The reason as JSON. One that agix does not know ended the answer all the same.
-    const fn as_openai_json(self) -> &'static str {
+    pub(in crate::dialect) const fn as_openai_json(self) -> &'static str {
         match self {
             Self::Stop | Self::Other => r#""stop""#,
             Self::Length => r#""length""#,

@@ -72,7 +72,7 @@ impl Voice {
     /// The body of an answer.
     pub(super) fn body(&self, status: StatusCode, error: ErrorBody<'_>) -> Bytes {
         match self.caller {
-            Caller::Chat | Caller::Responses => encode(&Envelope { error }),
+            Caller::Chat | Caller::Responses | Caller::Completions => encode(&Envelope { error }),
             Caller::Messages => encode(&MessageEnvelope {
                 kind: "error",
                 error: ErrorBody {
@@ -88,7 +88,7 @@ impl Voice {
     /// event.
     pub(crate) fn alive(&self) -> Bytes {
         Bytes::from_static(match self.caller {
-            Caller::Chat | Caller::Responses => b": keep-alive\n\n",
+            Caller::Chat | Caller::Responses | Caller::Completions => b": keep-alive\n\n",
             Caller::Messages => b"event: ping\ndata: {\"type\":\"ping\"}\n\n",
         })
     }
@@ -107,7 +107,7 @@ impl Voice {
         }
         let body = self.body(StatusCode::BAD_GATEWAY, error);
         let name: &[u8] = match self.caller {
-            Caller::Chat | Caller::Responses => b"",
+            Caller::Chat | Caller::Responses | Caller::Completions => b"",
             Caller::Messages => b"event: error\n",
         };
         [name, b"data: ", &body, b"\n\n"].concat().into()
