@@ -322,7 +322,8 @@ async fn what_is_wrong_with_the_address_is_said() {
     };
     assert_eq!(
         error,
-        "`127.0.0.1 7070` is not an address of a control plane; write http://HOST:PORT"
+        "`127.0.0.1 7070` is not an address of a control plane; write http://HOST:PORT or \
+         https://HOST:PORT"
     );
     proxy.stop().await;
 }
