@@ -1,9 +1,12 @@
 //! A network between the processes of a test that can be made to fail: each way is a small TCP proxy.
 //!
 //! A fault holds for everybody on a way, or for one process, which is known by the port it comes from.
+//! Whose port that is is looked up once for each connection and process, and beside the thread that
+//! carries: on a busy machine it takes long, and nobody else may wait for it.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,6 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 
@@ -83,7 +87,12 @@ impl Network {
         let accepting = async move {
             let listener = TcpListener::from_std(listener).expect("a listener");
             while let Ok((client, from)) = listener.accept().await {
-                tasks.spawn(carry(client, from.port(), target, told.clone()));
+                let its = Its {
+                    faults: told.clone(),
+                    port: from.port(),
+                    known: Arc::default(),
+                };
+                tasks.spawn(carry(client, target, its));
             }
         };
         self.tasks.spawn_on(accepting, runtime);
@@ -124,10 +133,39 @@ impl Way {
     }
 }
 
-impl Faults {
-    fn at(&self, port: u16) -> Fault {
-        let mine = self.of.iter().find(|(pid, _)| has_port(**pid, port));
-        mine.map_or(self.all, |(_, fault)| *fault)
+/// What is wrong with one connection.
+#[derive(Debug, Clone)]
+struct Its {
+    faults: watch::Receiver<Faults>,
+    /// Where it comes from.
+    port: u16,
+    /// Processes that it is known to be of, or not of.
+    known: Arc<Mutex<BTreeMap<u32, bool>>>,
+}
+
+impl Its {
+    /// The fault from now on; a later one is a change.
+    async fn fault(&mut self) -> Fault {
+        let Faults { all, of } = self.faults.borrow_and_update().clone();
+        for (pid, fault) in of {
+            if self.is_of(pid).await {
+                return fault;
+            }
+        }
+        all
+    }
+
+    async fn is_of(&self, pid: u32) -> bool {
+        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().get(&pid).copied();
+        if let Some(is_of) = before {
+            return is_of;
+        }
+        let port = self.port;
+        let is_of = spawn_blocking(move || has_port(pid, port)).await;
+        let is_of = is_of.unwrap_or(false);
+        known().insert(pid, is_of);
+        is_of
     }
 }
 
@@ -150,18 +188,12 @@ fn has_port(pid: u32, port: u16) -> bool {
 }
 
 /// Carries one connection to `target`.
-async fn carry(
-    client: TcpStream,
-    port: u16,
-    target: SocketAddr,
-    mut faults: watch::Receiver<Faults>,
-) {
+async fn carry(client: TcpStream, target: SocketAddr, mut its: Its) {
     loop {
-        let fault = faults.borrow_and_update().at(port);
-        match fault {
+        match its.fault().await {
             Fault::Cut => return reset(&client),
             Fault::HalfOpen => {
-                if faults.changed().await.is_err() {
+                if its.faults.changed().await.is_err() {
                     return;
                 }
             }
@@ -176,8 +208,8 @@ async fn carry(
     }
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
-    let there = pass(from_client, to_server, port, faults.clone());
-    let back = pass(from_server, to_client, port, faults);
+    let there = pass(from_client, to_server, its.clone());
+    let back = pass(from_server, to_client, its);
     // One direction that ends because of a fault ends the other.
     tokio::select! {
         () = there => {}
@@ -186,33 +218,28 @@ async fn carry(
 }
 
 /// Passes on what comes, for as long as nothing is cut.
-async fn pass(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    port: u16,
-    mut faults: watch::Receiver<Faults>,
-) {
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut its: Its) {
     let mut piece = vec![0; PIECE];
-    let mut fault = faults.borrow_and_update().at(port);
+    let mut fault = its.fault().await;
     loop {
         match fault {
             Fault::Cut => return reset(from.as_ref()),
             Fault::HalfOpen => {
-                if faults.changed().await.is_err() {
+                if its.faults.changed().await.is_err() {
                     return;
                 }
-                fault = faults.borrow_and_update().at(port);
+                fault = its.fault().await;
                 continue;
             }
             Fault::None | Fault::Delay(_) => {}
         }
         let read = tokio::select! {
             biased;
-            changed = faults.changed() => {
+            changed = its.faults.changed() => {
                 if changed.is_err() {
                     return;
                 }
-                fault = faults.borrow_and_update().at(port);
+                fault = its.fault().await;
                 continue;
             }
             read = from.read(&mut piece) => read,
