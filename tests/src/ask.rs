@@ -27,6 +27,17 @@ pub fn stream_with_usage(model: &str) -> Value {
     request
 }
 
+/// A text to be completed, streamed, with the usage event.
+pub fn completion_stream(model: &str) -> Value {
+    json!({
+        "model": model,
+        "prompt": "Once upon a time",
+        "max_tokens": 100,
+        "stream": true,
+        "stream_options": { "include_usage": true },
+    })
+}
+
 /// The same question, for a streamed response.
 pub fn response_stream(model: &str) -> Value {
     json!({

@@ -24,6 +24,13 @@ impl Transcript {
             .collect()
     }
 
+    /// The text of a streamed completion of a text.
+    pub fn completed_text(&self) -> String {
+        self.chunks()
+            .filter_map(|chunk| Some(chunk.pointer("/choices/0/text")?.as_str()?.to_owned()))
+            .collect()
+    }
+
     /// The text of a streamed response.
     pub fn response_text(&self) -> String {
         self.chunks()

@@ -104,6 +104,30 @@ async fn a_request_that_failed_over_is_one_trace_with_each_attempt_in_it() {
     assert!((told.as_f64().unwrap() - cost).abs() < 1e-12);
 }
 
+#[tokio::test]
+async fn responses_and_completions_are_traced_as_what_they_are() {
+    let collector = Collector::start();
+    let bed = traced(CHAIN, &collector).await;
+    let response = json!({ "model": "gpt-4o", "input": "Hello", "max_output_tokens": 77 });
+    let completion = json!({ "model": "gpt-4o", "prompt": "Hello", "max_tokens": 77 });
+    for (path, request, operation) in [
+        ("/v1/responses", response, "chat"),
+        ("/v1/completions", completion, "text_completion"),
+    ] {
+        let answer = bed.caller().post(path, &request).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let spans = spans(&collector, answer.header("x-trace-id"), 3).await;
+        let server = named(&spans, &format!("POST {path}"));
+        let asking = named(&spans, &format!("{operation} gpt-4o"));
+        assert_eq!(server.says("http.route"), path);
+        assert_eq!(asking.says("gen_ai.operation.name"), operation);
+        assert_eq!(asking.says("gen_ai.request.max_tokens"), 77);
+        let cost: f64 = answer.header("x-cost-usd").parse().unwrap();
+        let told = asking.says("agix.cost.usd");
+        assert!((told.as_f64().unwrap() - cost).abs() < 1e-12);
+    }
+}
+
 /// Looks at the attributes of the trace of a request that failed over.
 fn says_everything(bed: &TestBed, spans: &[Span], is_stream: bool) {
     let server = named(spans, "POST /v1/chat/completions");

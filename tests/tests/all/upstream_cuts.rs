@@ -1,6 +1,6 @@
 //! A stream cut at every byte: what the caller gets is the whole answer, or ends in an error.
 
-use agix_tests::ask::{response_stream, stream_with_usage};
+use agix_tests::ask::{completion_stream, response_stream, stream_with_usage};
 use agix_tests::mock_provider::{Behaviour, Reply, Script};
 use agix_tests::test_bed::TestBed;
 use agix_tests::transcript::Transcript;
@@ -9,6 +9,7 @@ use http::Method;
 const TEXT: &str = "Zwölf €";
 const CHAT: &str = "/v1/chat/completions";
 const RESPONSES: &str = "/v1/responses";
+const COMPLETIONS: &str = "/v1/completions";
 
 /// A stream, and what it said if it was whole.
 struct Said {
@@ -21,11 +22,10 @@ struct Said {
 async fn cut(bed: &TestBed, (path, model): (&str, &str), bytes: u64) -> Option<Said> {
     bed.mock
         .script(model, Script::first([Behaviour::CutAtByte(bytes)]));
-    let of_responses = path == "/v1/responses";
-    let request = if of_responses {
-        response_stream(model)
-    } else {
-        stream_with_usage(model)
+    let request = match path {
+        RESPONSES => response_stream(model),
+        COMPLETIONS => completion_stream(model),
+        _ => stream_with_usage(model),
     };
     let caller = bed.caller();
     let opened = caller.open(Method::POST, path, request.to_string());
@@ -33,10 +33,10 @@ async fn cut(bed: &TestBed, (path, model): (&str, &str), bytes: u64) -> Option<S
     if stream.status == 200 {
         let stream = stream.events().await.unwrap();
         return Some(Said {
-            text: if of_responses {
-                stream.response_text()
-            } else {
-                stream.text()
+            text: match path {
+                RESPONSES => stream.response_text(),
+                COMPLETIONS => stream.completed_text(),
+                _ => stream.text(),
             },
             is_whole: stream.is_whole() || stream.is_whole_response(),
             stream,
@@ -92,5 +92,12 @@ async fn every_cut_of_an_anthropic_stream_is_seen() {
 async fn every_cut_of_a_stream_told_as_a_response_is_seen() {
     for model in ["gpt-4o", "claude-opus-4-6"] {
         every_cut_is_seen(RESPONSES, model).await;
+    }
+}
+
+#[tokio::test]
+async fn every_cut_of_a_stream_that_completes_a_text_is_seen() {
+    for model in ["gpt-3.5-turbo-instruct", "claude-opus-4-6"] {
+        every_cut_is_seen(COMPLETIONS, model).await;
     }
 }
