@@ -146,6 +146,30 @@ pub(crate) struct Try {
     pub(crate) fault: Option<(&'static str, Option<u16>)>,
 }
 
+#[cfg(test)]
+impl Head {
+    /// The head of a request of nobody in particular.
+    pub(crate) fn example() -> Self {
+        let ids = Ids::draw(None);
+        Self {
+            trace: Trace {
+                id: ids.trace_number(),
+                parent: None,
+                root: 1,
+                call: 2,
+            },
+            ids,
+            began: Mono::default(),
+            began_at: Wall::from_millis(1_000),
+            origin: Origin::Caller {
+                method: "POST",
+                route: Some("/v1/chat/completions"),
+                peer: None,
+            },
+        }
+    }
+}
+
 impl Call {
     /// What became of one of its tries.
     pub(crate) fn outcome(&self, one: &Try) -> &'static str {

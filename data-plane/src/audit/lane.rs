@@ -84,3 +84,45 @@ impl Lanes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use agix_core::time::Mono;
+
+    use super::*;
+    use crate::trail::{Facts, Head};
+
+    #[test]
+    fn a_lane_takes_whole_lines_up_to_its_bound_and_goes_on_once_it_is_emptied() {
+        let (lanes, proxy) = (Lanes::default(), ProxyId::new("proxy-1").unwrap());
+        let (head, facts) = (Head::example(), Facts::default());
+        let told = Told {
+            head: &head,
+            facts: &facts,
+            ended: Mono::default(),
+        };
+        assert_eq!(lanes.take(&told, &proxy), Taken::First);
+        let mut count = 1;
+        while lanes.take(&told, &proxy) == Taken::Beside {
+            count += 1;
+        }
+        assert_eq!(lanes.take(&told, &proxy), Taken::Full);
+
+        let mut taken = Vec::new();
+        for lane in 0..lanes.count() {
+            let mut lines = Vec::new();
+            lanes.swap(lane, &mut lines);
+            taken.append(&mut lines);
+        }
+        let lines = taken.strip_suffix(b"\n").unwrap();
+        let mut lines = lines.split(|byte| *byte == b'\n');
+        let first: serde_json::Value = serde_json::from_slice(lines.next().unwrap()).unwrap();
+        assert_eq!(first["time"], "1970-01-01T00:00:01.000Z");
+        assert_eq!(first["endpoint"], "POST /v1/chat/completions");
+        assert_eq!(first["attempts"], serde_json::json!([]));
+        assert_eq!(1 + lines.count(), count);
+        assert!(taken.len() <= AUDIT_BYTES / AUDIT_LANES && taken.len() > AUDIT_BYTES / 16);
+
+        assert_eq!(lanes.take(&told, &proxy), Taken::First);
+    }
+}
