@@ -175,8 +175,16 @@ impl Breaker {
         let bound = u64::from(calls).saturating_mul(u64::from(settings.error_percent));
         let too_often = calls >= settings.min_requests && share >= bound;
         match self.state {
-            // Calls that began before it opened say nothing new.
-            State::Open { .. } => false,
+            // Calls that began before it opened say nothing new, but for a later time to come back.
+            State::Open { until } => {
+                if !alone.is_zero() {
+                    let named = now.after(alone.min(longest));
+                    self.state = State::Open {
+                        until: until.max(named),
+                    };
+                }
+                false
+            }
             State::Closed if !too_many && !too_often && alone.is_zero() => false,
             State::Closed | State::Trying { .. } => {
                 let doubled = 1_u32.checked_shl(self.openings).unwrap_or(u32::MAX);

@@ -202,6 +202,25 @@ fn a_provider_that_names_a_time_is_left_alone_that_long() {
     ));
 }
 
+#[test]
+fn of_two_times_that_a_provider_names_the_later_one_holds() {
+    let settings = settings();
+    for (first, second) in [(3, 60), (60, 3)] {
+        let mut breaker = Breaker::default();
+        // Two calls were under way; one answer comes a second after the other.
+        for (wait, now) in [(first, 0), (second, 1_000)] {
+            let limited = refused(429, Refusal::RateLimited, Some(wait));
+            breaker.failed(limited, 0, &settings, at(now));
+        }
+        assert!(!breaker.admits(&settings, at(59_999)), "{first}, {second}");
+        assert!(breaker.admits(&settings, at(61_000)), "{first}, {second}");
+    }
+    // Failures that name no time leave it as it is.
+    let mut breaker = opened();
+    breaker.failed(Failure::Connect, 0, &settings, at(900));
+    assert!(breaker.admits(&settings, at(1_000)));
+}
+
 proptest! {
     /// Whatever happens, an open breaker lets at most one call pass in each of its pauses, and it
     /// lets one pass after the longest.
