@@ -78,25 +78,40 @@ rows("length", async ({ mock, model, stream }) => {
   assert.equal((await mock.calls()).length, 1);
 });
 
-rows("tools", async ({ mock, model, stream }) => {
-  await mock.script(model, { reply: { text: "I will look.", calls: CALLS } });
-  const asked = await caller.callTools(model, stream);
-  assert.equal(asked.finish, "tools");
-  assert.equal(asked.text, "I will look.");
-  assert.deepEqual(asked.calls, [
-    ["weather", { city: "Paris" }],
-    ["weather", { city: 'Zürich "Nord"' }],
-    ["clock", {}],
-  ]);
-  await mock.script(model);
-  const results = ["sun over Paris", "fog over Zürich", "noon"];
-  const answer = await caller.tellResults(model, stream, asked, results);
-  assert.equal(answer.finish, "stop");
-  assert.equal(answer.text, saidBy(model));
-  // The provider checks that each result follows its call.
-  const last = sent((await mock.calls()).at(-1));
-  const places = results.map((result) => last.indexOf(result));
-  assert(0 < places[0] && places[0] < places[1] && places[1] < places[2], `${places}`);
+for (const text of ["I will look.", ""]) {
+  rows(`tools ${text ? "after a text" : "alone"}`, async ({ mock, model, stream }) => {
+    await mock.script(model, { reply: { text, calls: CALLS } });
+    const asked = await caller.callTools(model, stream);
+    assert.equal(asked.finish, "tools");
+    assert.equal(asked.text, text);
+    assert.deepEqual(asked.calls, [
+      ["weather", { city: "Paris" }],
+      ["weather", { city: 'Zürich "Nord"' }],
+      ["clock", {}],
+    ]);
+    await mock.script(model);
+    const results = ["sun over Paris", "fog over Zürich", "noon"];
+    const answer = await caller.tellResults(model, stream, asked, results);
+    assert.equal(answer.finish, "stop");
+    assert.equal(answer.text, saidBy(model));
+    // The provider checks that each result follows its call.
+    const last = sent((await mock.calls()).at(-1));
+    const places = results.map((result) => last.indexOf(result));
+    assert(0 < places[0] && places[0] < places[1] && places[1] < places[2], `${places}`);
+  });
+}
+
+// The library itself calls tools until the model needs no more.
+row("loop", async ({ mock, model }) => {
+  if (!caller.loop) {
+    return "has none";
+  }
+  await mock.script(model, { reply: { calls: CALLS.slice(0, 2) } });
+  assert.equal(await caller.loop(model), saidBy(model));
+  const [first, second, ...more] = await mock.calls();
+  assert.deepEqual(more, []);
+  assert(sent(second).includes("sun over Paris"));
+  assert(!sent(first).includes("sun over Paris"));
 });
 
 rows("picture", async ({ mock, model, stream }) => {

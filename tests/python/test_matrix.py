@@ -58,11 +58,12 @@ def test_length(mock, model, stream):
 
 
 @both
-def test_tools(mock, model, stream):
-    mock.script(model, reply={"text": "I will look.", "calls": CALLS})
+@pytest.mark.parametrize("text", ["I will look.", ""], ids=["after a text", "alone"])
+def test_tools(mock, model, text, stream):
+    mock.script(model, reply={"text": text, "calls": CALLS})
     answer = caller.call_tools(model, stream)
     assert answer.finish == "tools"
-    assert answer.text == "I will look."
+    assert answer.text == text
     assert answer.calls == [
         ("weather", {"city": "Paris"}),
         ("weather", {"city": 'Zürich "Nord"'}),
@@ -77,6 +78,17 @@ def test_tools(mock, model, stream):
     sent = str(mock.calls(model)[-1]["body"])
     places = [sent.index(result) for result in results]
     assert places == sorted(places)
+
+
+def test_loop(mock, model, record_property):
+    if not hasattr(caller, "loop"):
+        record_property("cell", "has none")
+        return
+    mock.script(model, reply={"calls": CALLS[:2]})
+    assert caller.loop(model) == said_by(model)
+    first, second = mock.calls(model)
+    assert "sun over Paris" in str(second["body"])
+    assert "sun over Paris" not in str(first["body"])
 
 
 @both

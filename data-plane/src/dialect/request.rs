@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 pub(in crate::dialect) use self::members::present;
 use self::members::{Guarded, Members};
-use crate::dialect::splice::{Edit, literal, span_in};
+use crate::dialect::splice::{Edit, is_given, literal, span_in};
 use crate::dialect::{Caller, completions, responses};
 
 /// A request for the next turn of a conversation, in its caller's dialect. Cheap to clone.
@@ -84,7 +84,10 @@ impl ChatRequest {
                 bound(Guarded::MaxTokens)?,
                 bound(Guarded::MaxCompletionTokens)?,
             ),
-            Caller::Messages => (1, bound(Guarded::MaxTokens)?, None),
+            Caller::Messages => {
+                refuse_thread(&members)?;
+                (1, bound(Guarded::MaxTokens)?, None)
+            }
             Caller::Completions => {
                 completions::check(&body)?;
                 (choices(&members)?, bound(Guarded::MaxTokens)?, None)
@@ -279,6 +282,18 @@ fn whole_number(members: &Members<'_>, member: Guarded) -> Result<Option<u64>, I
             member.wrong(format!("`{name}` must be a whole number, not negative"))
         }),
     }
+}
+
+/// A conversation that one provider holds can neither go to another nor be bounded in what it costs.
+fn refuse_thread(members: &Members<'_>) -> Result<(), InvalidRequest> {
+    if members.get(Guarded::Thread).is_some_and(is_given) {
+        return Err(Guarded::Thread.wrong(
+            "`thread` is not supported, since no conversations are stored: send the whole \
+             conversation as `messages`"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// Answers asked for at once.

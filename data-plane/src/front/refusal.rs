@@ -110,9 +110,15 @@ impl Refusal {
 
     /// The body is no request.
     pub(crate) fn bad_request(error: &InvalidRequest) -> Self {
+        let refusal = Self::invalid("invalid_request", error.message.clone());
+        let code = match error.param {
+            Some("thread") => Some(voice::NO_THREADS.to_owned()),
+            _ => refusal.code.clone(),
+        };
         Self {
             param: error.param,
-            ..Self::invalid("invalid_request", error.message.clone())
+            code,
+            ..refusal
         }
     }
 

@@ -72,6 +72,18 @@ exports.tellResults = (model, stream, { turn }, results) => {
   return ask(stream, { model, messages, tools: OFFERED });
 };
 
+exports.loop = async (model) => {
+  const [weather] = OFFERED;
+  const run = ({ city }) => `sun over ${city}`;
+  const final = await client().beta.messages.toolRunner({
+    model,
+    max_tokens: 1000,
+    messages: MESSAGES,
+    tools: [{ ...weather, type: "custom", run, parse: (input) => input }],
+  });
+  return final.content[0].text;
+};
+
 exports.look = (model, stream, { atAddress = false } = {}) => {
   const inline = { type: "base64", media_type: "image/png", data: PIXEL };
   const source = atAddress ? { type: "url", url: ADDRESS } : inline;

@@ -29,6 +29,8 @@ function client({ key = "unused", agent } = {}) {
   return new OpenAI({ baseURL: `${PROXY}/v1`, apiKey: key, defaultHeaders });
 }
 
+exports.client = client;
+
 function said(completion) {
   const [choice] = completion.choices;
   const { usage } = completion;
@@ -69,6 +71,15 @@ exports.tellResults = (model, stream, { turn }, results) => {
     content: results[place],
   }));
   return ask(stream, { model, messages: [...MESSAGES, turn, ...outcomes], tools: OFFERED });
+};
+
+exports.loop = (model) => {
+  const [weather] = OFFERED;
+  const run = ({ city }) => `sun over ${city}`;
+  const tool = { ...weather, function: { ...weather.function, function: run, parse: JSON.parse } };
+  return client()
+    .chat.completions.runTools({ model, messages: MESSAGES, tools: [tool] })
+    .finalContent();
 };
 
 exports.look = (model, stream, { atAddress = false } = {}) => {

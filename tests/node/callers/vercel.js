@@ -1,6 +1,6 @@
 // Vercel's AI SDK: what its models have in common, whichever provider package is below.
 
-const { APICallError, Output, generateText, jsonSchema, streamText, tool } = require("ai");
+const { APICallError, Output, generateText, isStepCount, jsonSchema, streamText, tool } = require("ai");
 const { z } = require("zod");
 const { ADDRESS, PIXEL, QUESTION, SYSTEM, TOOLS } = require("../world.js");
 
@@ -21,11 +21,13 @@ const ERRORS = Object.fromEntries(
 // It tries again whatever `x-should-retry` says, so that is switched off here.
 const ONCE = { maxRetries: 0 };
 
-// The functions of a caller, over models made by `build`.
-module.exports = (name, build) => {
+// The functions of a caller, over models made by `build`, each asked with these options.
+module.exports = (name, build, providerOptions = {}) => {
+  const every = { ...ONCE, providerOptions };
+
   async function ask(stream, model, more = {}, { most = 1000, ...who } = {}) {
     const request = {
-      ...ONCE,
+      ...every,
       model: build(model, who),
       instructions: SYSTEM,
       messages: MESSAGES,
@@ -70,6 +72,23 @@ module.exports = (name, build) => {
       const messages = [...MESSAGES, ...turn.messages, { role: "tool", content }];
       return ask(stream, model, { tools: OFFERED, messages });
     },
+    loop: async (model) => {
+      const [description, schema] = TOOLS.weather;
+      const answer = await generateText({
+        ...every,
+        model: build(model, {}),
+        messages: MESSAGES,
+        tools: {
+          weather: tool({
+            description,
+            inputSchema: jsonSchema(schema),
+            execute: ({ city }) => `sun over ${city}`,
+          }),
+        },
+        stopWhen: isStepCount(5),
+      });
+      return answer.text;
+    },
     look: (model, stream, { atAddress = false } = {}) => {
       const data = atAddress ? new URL(ADDRESS) : PIXEL;
       const content = [
@@ -80,7 +99,7 @@ module.exports = (name, build) => {
     },
     shape: async (model) => {
       const answer = await generateText({
-        ...ONCE,
+        ...every,
         model: build(model, {}),
         messages: MESSAGES,
         output: Output.object({ schema: z.object({ city: z.string() }) }),
@@ -91,7 +110,7 @@ module.exports = (name, build) => {
     begin: async (model) => {
       const leaving = new AbortController();
       const answer = streamText({
-        ...ONCE,
+        ...every,
         model: build(model, {}),
         messages: MESSAGES,
         abortSignal: leaving.signal,

@@ -1,7 +1,8 @@
 """Client libraries, each behind the same few functions, so that one set of cells tries them all.
 
 A module has `NAME`, `ERRORS` (the library's own class for each status) and the functions
-`say`, `call_tools`, `tell_results`, `look`, `shape`, `begin` and `refusal`.
+`say`, `call_tools`, `tell_results`, `look`, `shape`, `begin` and `refusal`, and `loop` where the
+library itself calls tools until the model needs no more.
 """
 
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Anthropic's library."""
 
 import anthropic
-from anthropic import Anthropic
+from anthropic import Anthropic, beta_tool
 from callers import ADDRESS, PIXEL, QUESTION, SYSTEM, TOOLS, Said
 from conftest import PROXY
 from pydantic import BaseModel
@@ -77,6 +77,25 @@ def tell_results(model, stream, answer, results):
         {"role": "user", "content": outcomes},
     ]
     return ask(stream, model=model, messages=turns, tools=OFFERED)
+
+
+@beta_tool
+def weather(city: str) -> str:
+    """Says how the weather is.
+
+    Args:
+        city: A city
+    """
+    return f"sun over {city}"
+
+
+def loop(model):
+    with client() as asking:
+        runner = asking.beta.messages.tool_runner(
+            model=model, max_tokens=1000, tools=[weather], messages=MESSAGES
+        )
+        final = runner.until_done()
+    return final.content[0].text
 
 
 def look(model, stream, at_address=False):

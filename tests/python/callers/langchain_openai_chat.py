@@ -12,7 +12,7 @@ ERRORS = openai_chat.ERRORS
 BROKEN = openai_chat.BROKEN
 
 
-def build(model, most=None, key="unused", agent=None):
+def build(model, most=None, key="unused", agent=None, **more):
     return ChatOpenAI(
         model=model,
         base_url=f"{PROXY}/v1",
@@ -20,6 +20,7 @@ def build(model, most=None, key="unused", agent=None):
         default_headers={"X-Agent-Name": agent} if agent else {},
         max_completion_tokens=most,
         stream_usage=True,
+        **more,
     )
 
 

@@ -45,6 +45,26 @@ async fn openai_for_python_works_with_every_provider() {
 }
 
 #[tokio::test]
+async fn openais_responses_for_python_work_with_every_provider() {
+    in_python("openai_responses").await;
+}
+
+#[tokio::test]
+async fn langchain_with_openais_responses_works_with_every_provider() {
+    in_python("langchain_openai_responses").await;
+}
+
+#[tokio::test]
+async fn openais_responses_for_node_work_with_every_provider() {
+    in_node("openai-responses").await;
+}
+
+#[tokio::test]
+async fn vercels_library_over_openais_responses_works_with_every_provider() {
+    in_node("vercel-openai-responses").await;
+}
+
+#[tokio::test]
 async fn anthropic_for_python_works_with_every_provider() {
     in_python("anthropic_messages").await;
 }

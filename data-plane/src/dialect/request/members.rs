@@ -18,6 +18,7 @@ pub(super) enum Guarded {
     MaxTokens,
     MaxCompletionTokens,
     MaxOutputTokens,
+    Thread,
 }
 
 /// The guarded members of a body, as they stand there.
@@ -35,7 +36,7 @@ enum Key {
 }
 
 impl Guarded {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Model,
         Self::Stream,
         Self::StreamOptions,
@@ -43,6 +44,7 @@ impl Guarded {
         Self::MaxTokens,
         Self::MaxCompletionTokens,
         Self::MaxOutputTokens,
+        Self::Thread,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -54,6 +56,7 @@ impl Guarded {
             Self::MaxTokens => "max_tokens",
             Self::MaxCompletionTokens => "max_completion_tokens",
             Self::MaxOutputTokens => "max_output_tokens",
+            Self::Thread => "thread",
         }
     }
 
@@ -73,6 +76,7 @@ impl Guarded {
             Self::MaxTokens => 4,
             Self::MaxCompletionTokens => 5,
             Self::MaxOutputTokens => 6,
+            Self::Thread => 7,
         }
     }
 }
@@ -171,6 +175,7 @@ impl Key {
             "max_tokens" => Guarded::MaxTokens,
             "max_completion_tokens" => Guarded::MaxCompletionTokens,
             "max_output_tokens" => Guarded::MaxOutputTokens,
+            "thread" => Guarded::Thread,
             // Usual keys are of small letters, and none of them folds to another.
             _ if key
                 .bytes()

@@ -216,6 +216,21 @@ fn any_json(depth: u32) -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+#[test]
+fn a_conversation_that_a_provider_would_hold_is_refused() {
+    let messages = |thread: &str| {
+        let body = format!(r#"{{"model":"m","max_tokens":1,"messages":[],"thread":{thread}}}"#);
+        ChatRequest::read_as(Caller::Messages, Bytes::from(body))
+    };
+    for thread in [
+        r#"{"type":"create"}"#,
+        r#"{"type":"continue","previous_message_id":"msg_1"}"#,
+    ] {
+        assert_eq!(messages(thread).unwrap_err().param, Some("thread"));
+    }
+    assert!(messages("null").is_ok());
+}
+
 proptest! {
     /// Asking for usage changes nothing else, whatever else the body holds.
     #[test]

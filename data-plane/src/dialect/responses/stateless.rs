@@ -130,7 +130,8 @@ fn check_input(input: Option<&RawValue>) -> Result<(), InvalidRequest> {
             "message" | "function_call" | "function_call_output" | "reasoning" => {}
             "item_reference" => {
                 let message = "`input` refers to an item of a response (`item_reference`), but no \
-                               responses are stored: send the item itself";
+                               responses are stored: send the item itself, as client libraries \
+                               do with `store: false`";
                 return Err(wrong("input", message.to_owned()));
             }
             other => {

@@ -51,6 +51,21 @@ fn failed(stop: Stop, failure: Failure) -> (u16, HeaderMap, Value) {
 }
 
 #[test]
+fn anthropics_libraries_are_told_to_go_on_without_a_thread() {
+    let body = br#"{"model":"m","max_tokens":1,"messages":[],"thread":{"type":"create"}}"#;
+    let messages = crate::dialect::Caller::Messages;
+    let read = crate::dialect::ChatRequest::read_as(messages, body.as_slice().into());
+    let refusal = Refusal::bad_request(&read.unwrap_err());
+    let voice = Voice::new(messages, crate::front::reply::Ids::draw(None));
+    let (status, _, body) = refusal.into_parts(&voice);
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(status, 400);
+    assert_eq!(body["error"]["type"], "invalid_request_error");
+    let code = &body["error"]["details"]["error_code"];
+    assert_eq!(code, "thread_unsupported_request");
+}
+
+#[test]
 fn an_exhausted_chain_keeps_the_sense_of_the_last_failure() {
     for (failure, status) in [
         (refused(503, Class::Unavailable), 503),

@@ -12,6 +12,10 @@ use crate::attempt::AttemptReport;
 use crate::dialect::Caller;
 use crate::front::reply::Ids;
 
+/// What Anthropic calls a request whose conversation it cannot hold. Its libraries send such a request
+/// anew with the whole conversation, if they find this word.
+pub(super) const NO_THREADS: &str = "thread_unsupported_request";
+
 /// The shape of errors for one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Voice {
@@ -28,8 +32,22 @@ struct Envelope<'a> {
 struct MessageEnvelope<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
-    error: ErrorBody<'a>,
+    error: MessageError<'a>,
     request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct MessageError<'a> {
+    #[serde(flatten)]
+    error: ErrorBody<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<ErrorCode>,
+}
+
+/// Where Anthropic's libraries look for a code.
+#[derive(Serialize)]
+struct ErrorCode {
+    error_code: &'static str,
 }
 
 #[derive(Serialize)]
@@ -75,9 +93,14 @@ impl Voice {
             Caller::Chat | Caller::Responses | Caller::Completions => encode(&Envelope { error }),
             Caller::Messages => encode(&MessageEnvelope {
                 kind: "error",
-                error: ErrorBody {
-                    kind: kind_of(status),
-                    ..error
+                error: MessageError {
+                    details: (error.code == Some(NO_THREADS)).then_some(ErrorCode {
+                        error_code: NO_THREADS,
+                    }),
+                    error: ErrorBody {
+                        kind: kind_of(status),
+                        ..error
+                    },
                 },
                 request_id: self.ids.request(),
             }),
