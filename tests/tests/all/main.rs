@@ -23,6 +23,7 @@ mod front_drain;
 mod front_limits;
 mod front_metrics;
 mod harness_programs;
+mod known_failures;
 mod policy_history;
 mod policy_mistakes;
 mod policy_spec;
