@@ -5,11 +5,14 @@
 //!   that is not there is refused.
 //! - Whoever does not speak TLS where everybody has to, or shows no certificate, is refused everything.
 //! - A control plane without a file of tokens asks nobody who they are.
+//! - A call ends when its token is revoked, however long it has been open.
 //! - Of a token only its hash is kept, and compared in a time that does not depend on it. Nothing here
 //!   prints a token.
 //! - A revision's author is the name of the token it was made with.
 
+mod changes;
 mod file;
+mod revoked;
 mod table;
 mod token;
 
@@ -24,9 +27,12 @@ use tonic::Status;
 use tonic::service::Routes;
 use tracing::info;
 
+pub(crate) use changes::record;
 pub(crate) use file::follow;
 pub use file::{InvalidTokens, TokensError};
+use revoked::{Ending, Side, revocation};
 use table::Needs;
+use token::Known;
 pub use token::{Created, InvalidName, Role, Tokens, create};
 
 /// What calls are let through.
@@ -39,7 +45,7 @@ pub(crate) struct Access {
 /// Who calls.
 #[derive(Debug, Clone)]
 struct Caller {
-    name: String,
+    known: Known,
 }
 
 impl Access {
@@ -84,8 +90,8 @@ impl Access {
                 "the token of `{name}` has the role {role}; this needs the role {needed}"
             )));
         }
-        let name = name.to_owned();
-        Ok(Some(Caller { name }))
+        let known = known.clone();
+        Ok(Some(Caller { known }))
     }
 }
 
@@ -97,7 +103,7 @@ pub(crate) fn is_known(path: &str) -> bool {
 /// The name of the token a call was made with.
 pub(crate) fn author<T>(request: &tonic::Request<T>) -> Option<String> {
     let caller = request.extensions().get::<Caller>();
-    caller.map(|caller| caller.name.clone())
+    caller.map(|caller| caller.known.name().to_owned())
 }
 
 async fn check(State(access): State<Access>, mut request: Request, next: Next) -> Response {
@@ -109,10 +115,15 @@ async fn check(State(access): State<Access>, mut request: Request, next: Next) -
     let shown = shown.and_then(|shown| shown.to_str().ok());
     match access.caller(request.uri().path(), shown) {
         Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
-            }
-            next.run(request).await
+            let (Some(caller), Some(tokens)) = (caller, &access.tokens) else {
+                return next.run(request).await;
+            };
+            let until = || revocation(tokens, caller.known.clone());
+            let (said, heard) = (until(), until());
+            request.extensions_mut().insert(caller);
+            let request = request.map(|body| Ending::new(body, said, Side::Service));
+            let response = next.run(request).await;
+            response.map(|body| Ending::new(body, heard, Side::Caller))
         }
         Err(refused) => refused.into_http::<Body>(),
     }
@@ -152,7 +163,7 @@ mod tests {
         assert_eq!(row(Role::Admin), [true, true, true, false]);
         assert_eq!(row(Role::Proxy), [false, false, false, true]);
         let caller = access.caller(APPLY, Some(&header(Role::Operator)));
-        assert_eq!(caller.unwrap().unwrap().name, "a-operator");
+        assert_eq!(caller.unwrap().unwrap().known.name(), "a-operator");
     }
 
     #[test]

@@ -110,7 +110,9 @@ pub(crate) async fn record_first<S: Store>(store: &S, act: Act) -> Result<(), Ac
         if unknown && is_newest(store, &end.head, act.id).await? {
             return Ok(());
         }
-        match store.txn(end.record(Txn::new(), act.clone())).await {
+        // What is being restored has a chain of its own.
+        let txn = Txn::new().absent(&Key::Restoring.encode());
+        match store.txn(end.record(txn, act.clone())).await {
             Ok(TxnOutcome::Committed { .. }) => return Ok(()),
             Ok(TxnOutcome::GuardFailed { .. }) => {}
             // Written twice it would still be one act: its id tells.

@@ -176,7 +176,8 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     };
     let admin = parts.open_admin(admin);
     let revision = repository.current().map(|it| it.info().revision.number());
-    let access = access(config.tokens, &tasks, &shutdown)?;
+    let here = (store.clone(), advertised.as_str().to_owned(), clock);
+    let access = access(config.tokens, here, &tasks, &shutdown)?;
     let (health, routes) = parts.services(config.store.kind()).await?;
     let (routes, spans) = Spans::watch(access.guard(routes), &repository);
     tasks.spawn({
@@ -220,6 +221,7 @@ fn tls(
 /// Who may call what, as the file of tokens says, if there is one.
 fn access(
     tokens: Option<PathBuf>,
+    (store, here, clock): (AnyStore, String, Clock),
     tasks: &TaskTracker,
     shutdown: &CancellationToken,
 ) -> Result<Access, TokensError> {
@@ -228,6 +230,8 @@ fn access(
     };
     let (tokens, work) = access::follow(path, shutdown.clone())?;
     tasks.spawn(work);
+    let (told, stop) = (tokens.clone(), shutdown.clone());
+    tasks.spawn(access::record(told, store, here, clock, stop));
     Ok(Access::new(Some(tokens)))
 }
 
@@ -337,7 +341,7 @@ impl Parts {
             .map_err(StartError::Reflection)?;
         let (health, health_service) = tonic_health::server::health_reporter();
         say(&health, &SERVICES, ServingStatus::Serving).await;
-        let state = StateAdmin::new(store.clone(), tasks.clone(), shutdown.clone());
+        let state = StateAdmin::new(store.clone(), clock, tasks.clone(), shutdown.clone());
         let work = Webhooks::new(webhooks.clone(), tasks.clone(), shutdown.clone());
         let quota = Quota::new(desk.clone(), tasks.clone(), shutdown.clone());
         let ledger_admin = LedgerAdmin::new(desk, store.clone(), clock);

@@ -22,6 +22,14 @@ pub enum Kind {
     AdjustBudget,
     /// An execution of a webhook was to be delivered or run again.
     ReplayWebhook,
+    /// A token came into the file of tokens.
+    CreateToken,
+    /// A token went out of it.
+    RevokeToken,
+    /// The whole state was to be taken out.
+    Backup,
+    /// The state of another store was put in.
+    Restore,
 }
 
 /// An act.
@@ -35,7 +43,7 @@ pub struct Act {
     pub author: String,
     /// What was done.
     pub kind: Kind,
-    /// To what: an agent, an execution; empty for the policy.
+    /// To what: an agent, an execution, whoever has a token; empty for the policy and the state.
     pub subject: String,
     /// The revision of the policy before.
     pub old: Revision,
@@ -94,11 +102,15 @@ pub enum Broken {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 8] = [
         Self::Apply,
         Self::Rollback,
         Self::AdjustBudget,
         Self::ReplayWebhook,
+        Self::CreateToken,
+        Self::RevokeToken,
+        Self::Backup,
+        Self::Restore,
     ];
 
     /// Its name.
@@ -108,6 +120,10 @@ impl Kind {
             Self::Rollback => "policy.rollback",
             Self::AdjustBudget => "budget.adjust",
             Self::ReplayWebhook => "webhook.replay",
+            Self::CreateToken => "token.create",
+            Self::RevokeToken => "token.revoke",
+            Self::Backup => "state.backup",
+            Self::Restore => "state.restore",
         }
     }
 

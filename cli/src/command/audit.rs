@@ -36,8 +36,9 @@ Examples:
   agixctl audit list --since 24h
   agixctl audit list --type budget.adjust --agent code-reviewer
 
-Types: policy.apply, policy.rollback, budget.adjust, webhook.replay. What the last two asked for is
-recorded before it is done; `budgets` and `webhook show` say what became of it.")]
+Types: policy.apply, policy.rollback, budget.adjust, webhook.replay, token.create, token.revoke,
+state.backup, state.restore. What budget.adjust, webhook.replay and state.backup asked for is recorded
+before it is done; `budgets` and `webhook show` say what became of the first two.")]
 struct ListArgs {
     /// Only acts on this agent
     #[arg(long, value_name = "AGENT")]
@@ -124,7 +125,7 @@ impl View for Acts {
                 local(act.time_unix_ms),
                 clean(&act.author).into_owned(),
                 act.kind.clone(),
-                clean(act.subject.as_deref().unwrap_or("policy")).into_owned(),
+                clean(act.subject.as_deref().unwrap_or(whole(&act.kind))).into_owned(),
                 revision,
             ];
             if look.wide {
@@ -135,6 +136,14 @@ impl View for Acts {
             table.row(cells);
         }
         table.text()
+    }
+}
+
+/// What an act is on that names nothing.
+fn whole(kind: &str) -> &'static str {
+    match Kind::parse(kind) {
+        Some(Kind::Backup | Kind::Restore) => "state",
+        _ => "policy",
     }
 }
 
@@ -158,10 +167,16 @@ impl View for Verified {
             ..
         } = self;
         match broken {
-            None => format!(
-                "the records of {acts} acts, from number {first} on, are as they were written\n\
-                 the newest one has the digest {digest}\n"
-            ),
+            None if *acts == 0 => "no act was recorded yet\n".to_owned(),
+            None => {
+                let whole = match acts {
+                    1 => format!("the record of 1 act, number {first}, is as it was written"),
+                    _ => format!(
+                        "the records of {acts} acts, from number {first} on, are as they were written"
+                    ),
+                };
+                format!("{whole}\nthe newest one has the digest {digest}\n")
+            }
             Some(broken) => format!("the records of acts are not as they were written: {broken}\n"),
         }
     }

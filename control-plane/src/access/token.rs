@@ -94,6 +94,11 @@ impl Tokens {
         (differs == 0).then_some(known)
     }
 
+    /// Whether that one is among them, for the same role.
+    pub(super) fn hold(&self, known: &Known) -> bool {
+        self.by_id.values().any(|it| it == known)
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.by_id.len()

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use agix_core::audit::Act;
 use agix_core::id::Revision;
 use agix_core::limits::{LEDGER_OWNERSHIP, STORE_TXN_BYTES, STORE_TXN_OPERATIONS};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use tracing::{info, warn};
 
 use super::format::{Frame, InvalidBackup, Reader, Stored};
 use super::restoring;
+use crate::acts::{ActsError, End};
 use crate::ledger::SHARD;
 use crate::repository::{InvalidRecord, Settled, decode_head, settle};
 use crate::store::keyspace::{Key, UnknownKey};
@@ -83,6 +85,9 @@ pub(crate) enum RestoreError {
     /// The owners of what is in the store could not be ended.
     #[error("the store cannot be taken from its owners")]
     Depose(#[source] LeaseError),
+    /// The chain of administrative acts cannot be gone on with.
+    #[error("the record of the restore cannot be added to that of the backup")]
+    Acts(#[source] ActsError),
     /// Another restore has begun meanwhile.
     #[error("another restore into this store has begun meanwhile")]
     Overtaken,
@@ -169,9 +174,12 @@ impl Restore {
         Ok(())
     }
 
-    /// Makes what was restored the state of the store.
-    pub(crate) async fn finish(mut self) -> Result<Restored, (Box<Self>, RestoreError)> {
-        match self.make_current().await {
+    /// Makes what was restored the state of the store, and adds the record of that act to its chain.
+    pub(crate) async fn finish(
+        mut self,
+        act: Option<Act>,
+    ) -> Result<Restored, (Box<Self>, RestoreError)> {
+        match self.make_current(act).await {
             Ok(restored) => {
                 info!(
                     entries = restored.entries,
@@ -202,7 +210,7 @@ impl Restore {
         }
     }
 
-    async fn make_current(&mut self) -> Result<Restored, RestoreError> {
+    async fn make_current(&mut self, act: Option<Act>) -> Result<Restored, RestoreError> {
         self.reader.finish()?;
         self.flush().await?;
         let head = self.head.take();
@@ -213,6 +221,10 @@ impl Restore {
             .put(&Key::TermBase.encode(), self.terms.to_string());
         if let Some(head) = head {
             txn = txn.put(&Key::PolicyHead.encode(), head);
+        }
+        if let Some(act) = act {
+            let end = End::look(&self.raw).await.map_err(RestoreError::Acts)?;
+            txn = end.record(txn, act);
         }
         let guarded = txn.only_if(self.fence());
         match settle(&self.raw, &guarded).await {

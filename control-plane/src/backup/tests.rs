@@ -89,7 +89,7 @@ async fn restored(store: &AnyStore, bytes: &[u8]) -> Result<Restored, RestoreErr
             return Err(error);
         }
     }
-    match restore.finish().await {
+    match restore.finish(None).await {
         Ok(restored) => Ok(restored),
         Err((restore, error)) => {
             restore.abandon().await;
@@ -158,7 +158,7 @@ async fn nothing_else_happens_in_a_store_while_it_is_restored() {
     assert!(matches!(unfinished, BackupError::Restoring));
     drop(repository.collect().await);
     restore.take(&bytes[bytes.len() / 2..]).await.unwrap();
-    restore.finish().await.unwrap();
+    restore.finish(None).await.unwrap();
     assert!(!repository.is_restoring().await.unwrap());
     let whole = Repository::open(store).await.unwrap();
     let first = agix_core::id::Revision::new(1);
@@ -177,7 +177,7 @@ async fn a_restore_that_was_cut_off_is_begun_again_and_the_first_changes_nothing
     let rest = cut_off.take(&bytes[bytes.len() / 2..]).await;
     let late = match rest {
         Err(error) => error,
-        Ok(()) => cut_off.finish().await.unwrap_err().1,
+        Ok(()) => cut_off.finish(None).await.unwrap_err().1,
     };
     assert!(matches!(late, RestoreError::Overtaken), "{late}");
     assert_eq!(content(&store).await, content(&old).await);

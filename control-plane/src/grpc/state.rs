@@ -3,6 +3,8 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use agix_core::audit::{Act, Kind};
+use agix_core::id::Revision;
 use agix_core::limits::RESTORE_IDLE;
 use agix_proto::v1;
 use agix_proto::v1::restore_response::Outcome;
@@ -13,8 +15,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::signature::UNKNOWN;
 use super::status;
+use crate::access;
+use crate::acts;
 use crate::backup::{Begun, Restore, Restored, backup};
+use crate::clock::Clock;
 use crate::store::AnyStore;
 
 /// The service.
@@ -23,17 +29,38 @@ pub(crate) struct StateAdmin {
     store: AnyStore,
     /// One backup or restore at a time.
     sole: Arc<Semaphore>,
+    clock: Clock,
     tasks: TaskTracker,
     shutdown: CancellationToken,
 }
 
 impl StateAdmin {
-    pub(crate) fn new(store: AnyStore, tasks: TaskTracker, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        store: AnyStore,
+        clock: Clock,
+        tasks: TaskTracker,
+        shutdown: CancellationToken,
+    ) -> Self {
         Self {
             store,
             sole: Arc::new(Semaphore::new(1)),
+            clock,
             tasks,
             shutdown,
+        }
+    }
+
+    /// The act that `request` asks for.
+    fn act<T>(&self, kind: Kind, request: &Request<T>) -> Act {
+        Act {
+            id: fastrand::u64(1..),
+            time: self.clock.wall(),
+            author: access::author(request).unwrap_or_else(|| UNKNOWN.to_owned()),
+            kind,
+            subject: String::new(),
+            old: Revision::NONE,
+            new: Revision::NONE,
+            message: String::new(),
         }
     }
 
@@ -51,11 +78,15 @@ impl v1::state_admin_server::StateAdmin for StateAdmin {
 
     async fn backup(
         &self,
-        _request: Request<v1::BackupRequest>,
+        request: Request<v1::BackupRequest>,
     ) -> Result<Response<Self::BackupStream>, Status> {
         let place = self.place()?;
         let parts = backup(self.store.clone()).await;
         let parts = parts.map_err(|error| status::of_backup(&error))?;
+        // Nothing was given out yet.
+        let act = self.act(Kind::Backup, &request);
+        let recorded = acts::record_first(&self.store, act).await;
+        recorded.map_err(|error| status::of_acts(&error))?;
         let parts = parts.map(move |part| {
             let _place = &place;
             part.map(|data| v1::BackupPart { data })
@@ -70,10 +101,11 @@ impl v1::state_admin_server::StateAdmin for StateAdmin {
     ) -> Result<Response<v1::RestoreResponse>, Status> {
         let place = self.place()?;
         let (store, shutdown) = (self.store.clone(), self.shutdown.clone());
+        let act = self.act(Kind::Restore, &request);
         // A task of its own: it clears up also when nobody waits for the answer any more.
         let restoring = self.tasks.spawn(async move {
             let _place = place;
-            restore(store, request.into_inner(), shutdown).await
+            restore(store, request.into_inner(), act, shutdown).await
         });
         let outcome = restoring.await.map_err(|_ended| status::stopping())??;
         Ok(Response::new(v1::RestoreResponse {
@@ -85,6 +117,7 @@ impl v1::state_admin_server::StateAdmin for StateAdmin {
 async fn restore(
     store: AnyStore,
     mut parts: Streaming<v1::RestorePart>,
+    act: Act,
     shutdown: CancellationToken,
 ) -> Result<Outcome, Status> {
     let begun = Restore::begin(store).await;
@@ -98,7 +131,7 @@ async fn restore(
         restore.abandon().await;
         return Err(refused);
     }
-    match restore.finish().await {
+    match restore.finish(Some(act)).await {
         Ok(restored) => Ok(Outcome::Restored(on_wire(&restored))),
         Err((restore, error)) => {
             restore.abandon().await;
@@ -132,7 +165,7 @@ fn on_wire(restored: &Restored) -> v1::Restored {
         bytes,
     } = restored;
     v1::Restored {
-        policy_revision: revision.map_or(0, agix_core::id::Revision::number),
+        policy_revision: revision.map_or(0, Revision::number),
         entries: *entries,
         bytes: *bytes,
     }

@@ -130,6 +130,7 @@ pub(super) fn of_backup(error: &BackupError) -> Status {
 
 pub(super) fn of_restore(error: &RestoreError) -> Status {
     let code = match error {
+        RestoreError::Acts(error) => acts_code(error),
         RestoreError::File(_)
         | RestoreError::Unknown(_)
         | RestoreError::Head(_)

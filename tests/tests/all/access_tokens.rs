@@ -187,6 +187,56 @@ async fn a_proxy_with_a_wrong_join_token_gets_nothing() {
 }
 
 #[tokio::test]
+async fn a_revoked_token_ends_what_is_open_with_it() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let plane = Plane::start(home).await;
+    let applied = plane.with(home, "admin", &["apply", "-f", "-"]).await;
+    assert_eq!(applied.code, 0, "{applied:#?}");
+    let mut proxy = plane.proxy(home, Some(&home.join("proxy")));
+    let admin = proxy.addresses().await[1];
+    // The streams of the policy and of the ledger, as the proxy sees them.
+    let streams = async |expected: &str| {
+        until(expected, PATIENCE, async || {
+            let metrics = Caller::new(admin).get("/metrics").await.ok()?;
+            let text = String::from_utf8_lossy(&metrics.body).into_owned();
+            let of = ["agix_control_plane_connected", "agix_ledger_connected"];
+            let all = of
+                .iter()
+                .all(|name| text.contains(&format!("{name} {expected}")));
+            all.then_some(())
+        })
+        .await;
+    };
+    streams("1").await;
+    let lines = std::fs::read_to_string(&plane.tokens).unwrap();
+    let others = lines.lines().filter(|line| !line.contains("a-proxy"));
+    let others: Vec<_> = others.collect();
+    std::fs::write(&plane.tokens, others.join("\n")).unwrap();
+    streams("0").await;
+    let list = ["proxies", "-o", "json"];
+    until("the control plane lets go of it", PATIENCE, async || {
+        let proxies = plane.with(home, "viewer", &list).await;
+        proxies.out.contains("\"connected\": false").then_some(())
+    })
+    .await;
+    // Whoever else has a token goes on, and can see what was done.
+    let acts = ["audit", "list", "--type", "token.revoke"];
+    let acts = until("it is recorded", PATIENCE, async || {
+        let acts = plane.with(home, "viewer", &acts).await;
+        acts.out.contains("a-proxy").then_some(acts)
+    })
+    .await;
+    assert!(acts.out.contains("with the role proxy"), "{acts:#?}");
+    let verified = plane.with(home, "viewer", &["audit", "verify"]).await;
+    assert_eq!(verified.code, 0, "{verified:#?}");
+    assert!(
+        verified.out.contains("the records of 2 acts"),
+        "{verified:#?}"
+    );
+}
+
+#[tokio::test]
 async fn a_token_is_not_sent_in_the_clear_to_another_machine() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();

@@ -95,3 +95,28 @@ async fn each_act_is_recorded_once_and_the_chain_outlives_a_crash() {
     assert_eq!(said.code, 2, "{said:#?}");
     assert!(said.err.contains("policy.apply"), "{said:#?}");
 }
+
+#[tokio::test]
+async fn who_takes_the_state_out_and_puts_it_in_is_recorded() {
+    let old = TestBed::without_proxies().await;
+    old.agixctl.apply(POLICY, &["-m", "first"]).await;
+    let said = old.agixctl.ok(&["audit", "verify"]).await;
+    assert!(said.contains("the record of 1 act, number 1"), "{said}");
+    let file = old.directory().join("state").display().to_string();
+    old.agixctl.ok(&["backup", &file]).await;
+    let kinds = async |bed: &TestBed| {
+        let acts = listed(bed, &[]).await.into_iter();
+        acts.map(|(kind, ..)| kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&old).await, ["state.backup", "policy.apply"]);
+    let mut new = TestBed::without_proxies().await;
+    let key = std::path::Path::new("store/seal.key");
+    new.kill_control_plane();
+    std::fs::copy(old.directory().join(key), new.directory().join(key)).unwrap();
+    new.restart_control_plane().await;
+    new.agixctl.ok(&["restore", &file]).await;
+    // The backup was begun before it was written down.
+    assert_eq!(kinds(&new).await, ["state.restore", "policy.apply"]);
+    let verified = new.agixctl.json(&["audit", "verify"]).await;
+    assert_eq!(verified["whole"], true, "{verified}");
+}
