@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use agix_core::limits::{AUTHOR_BYTES, MESSAGE_BYTES};
 use agix_proto::bearer::{Bearer, InvalidToken};
-use agix_proto::tls::{ClientFiles, ClientTls, Credentials};
+use agix_proto::tls::{ClientFiles, ClientTls, Credentials, read_certificates};
 use clap::{Parser, Subcommand};
 use jiff::SignedDuration;
 
@@ -95,7 +95,7 @@ pub(crate) struct Global {
     )]
     token_file: Option<PathBuf>,
 
-    /// Certificates that vouch for control planes at https:// addresses, as PEM [default: those that
+    /// Certificates that vouch for control planes and proxies at https:// addresses, as PEM [default: those that
     /// this machine trusts]
     #[arg(
         long,
@@ -147,6 +147,12 @@ impl Global {
         let tls = ClientTls::read(&files).map_err(|error| Failure::new(Exit::Usage, error))?;
         let bearer = self.bearer()?;
         Ok(Credentials { bearer, tls })
+    }
+
+    /// The certificates that vouch for servers, as they are in the file of `--ca`.
+    pub(crate) fn authorities(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let bytes = self.ca.as_deref().map(read_certificates).transpose();
+        bytes.map_err(|error| Failure::new(Exit::Usage, error))
     }
 
     /// The token to show, if there is one.

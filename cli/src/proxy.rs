@@ -1,7 +1,6 @@
 //! The way to a proxy, for what agixctl asks of it as its callers do.
 
-use std::time::Duration;
-
+use crate::args::Global;
 use crate::exit::{Exit, Failure};
 
 /// A proxy that was named.
@@ -27,15 +26,19 @@ impl<'a> Proxy<'a> {
         }
     }
 
-    /// What asks it, within so much time.
-    pub(crate) fn client(self, timeout: Duration) -> Result<reqwest::Client, Failure> {
+    /// What asks it, as the options say: in how much time, and whom to believe.
+    pub(crate) fn client(self, global: &Global) -> Result<reqwest::Client, Failure> {
         // Whoever was first to install one has done no harm.
         drop(rustls::crypto::ring::default_provider().install_default());
-        let client = reqwest::Client::builder()
+        let mut client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .tcp_nodelay(true)
-            .timeout(timeout);
+            .timeout(global.request_timeout);
+        if let Some(ca) = global.authorities()? {
+            let certificates = reqwest::Certificate::from_pem_bundle(&ca);
+            client = client.tls_certs_only(certificates.map_err(|it| self.failed(it))?);
+        }
         client.build().map_err(|source| self.failed(source))
     }
 

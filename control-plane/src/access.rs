@@ -121,9 +121,9 @@ async fn check(State(access): State<Access>, mut request: Request, next: Next) -
             let until = || revocation(tokens, caller.known.clone());
             let (said, heard) = (until(), until());
             request.extensions_mut().insert(caller);
-            let request = request.map(|body| Ending::new(body, said, Side::Service));
+            let request = request.map(|body| Ending::body(body, said, Side::Service));
             let response = next.run(request).await;
-            response.map(|body| Ending::new(body, heard, Side::Caller))
+            response.map(|body| Ending::body(body, heard, Side::Caller))
         }
         Err(refused) => refused.into_http::<Body>(),
     }

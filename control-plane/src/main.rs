@@ -43,6 +43,11 @@ async fn main() -> ExitCode {
         }
         Err(error) => return complain(&error, FAILED),
     }
+    let scheme = if config.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     let running = match start(config, shutdown).await {
         Ok(running) => running,
         Err(error) => return complain(&error, FAILED),
@@ -51,7 +56,7 @@ async fn main() -> ExitCode {
     // stop: the address is in the log too.
     let admin = running
         .admin
-        .map(|admin| format!(" (admin http://{admin})"));
+        .map(|admin| format!(" (admin {scheme}://{admin})"));
     drop(writeln!(
         std::io::stdout(),
         "agix-control-plane is listening on {}{}",

@@ -218,6 +218,8 @@ pub const CONTROL_CONNECTIONS: usize = 8_192;
 pub const CONTROL_ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Time open calls of a control plane get to end after it was told to stop.
 pub const CONTROL_DRAIN_TIME: Duration = Duration::from_secs(10);
+/// Connections to the admin port of a proxy that are becoming encrypted at once.
+pub const ADMIN_HANDSHAKES: usize = 64;
 /// Connections of browsers a console holds open.
 pub const CONSOLE_CONNECTIONS: usize = 256;
 /// Time a browser has for the head of a request, and a connection may rest.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use agix_core::id::ProxyId;
 use agix_core::limits::DRAIN_TIME;
+use agix_proto::tls::ServerFiles;
 
 use crate::audit::AuditTo;
 use crate::control_line::ControlPlanes;
@@ -20,6 +21,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` are.
     pub admin: SocketAddr,
+    /// The files of the certificate that its ports show, and of those that vouch for whoever asks for
+    /// metrics; none: they are not encrypted.
+    pub tls: Option<ServerFiles>,
     /// The control planes; none to live on the snapshot alone.
     pub control_planes: ControlPlanes,
     /// Where the last good policy is kept for a start without control plane.
@@ -44,6 +48,7 @@ impl Config {
         Self {
             listen,
             admin,
+            tls: None,
             control_planes: ControlPlanes::default(),
             snapshot: None,
             journal: None,

@@ -5,6 +5,7 @@
 //! - A failing `accept` pauses and goes on; it never ends the proxy.
 //! - A caller that is slow to send a request's head, silent on a kept-alive connection, or that
 //!   does not read its answer, is let go ([`guard`]).
+//! - Where TLS is spoken, nothing else is: whoever tries is told so.
 //! - HTTP/1.1 only: HTTP/2 gives a stranger floods that no setting stops.
 
 pub(crate) mod guard;
@@ -13,10 +14,12 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use agix_core::limits::{CONNECTIONS, HEADER_BYTES, HEADERS};
+use agix_core::limits::{CONNECTIONS, HEADER_BYTES, HEADERS, TURNED_AWAY_TIME};
+use agix_proto::tls::{Acceptor, Wire};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -28,21 +31,29 @@ use crate::worker::{Pool, Worker};
 /// Pause after a failed `accept`, such as when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// The port for callers, and TLS if it is spoken there.
+#[derive(Debug)]
+pub(crate) struct Port {
+    pub(crate) listener: TcpListener,
+    pub(crate) tls: Option<Acceptor>,
+}
+
 /// A connection on its way to a worker, with the right to be open.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     stream: TcpStream,
     peer: SocketAddr,
+    tls: Option<Acceptor>,
     permit: OwnedSemaphorePermit,
 }
 
 /// Accepts connections until `drain` and hands each to the least busy worker.
-pub(crate) async fn accept(listener: TcpListener, pool: Pool, drain: CancellationToken) {
+pub(crate) async fn accept(port: Port, pool: Pool, drain: CancellationToken) {
     let open = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             () = drain.cancelled() => return,
-            accepted = next(&listener, &open) => accepted,
+            accepted = next(&port, &open) => accepted,
         };
         match accepted {
             Ok(accepted) => pool.dispatch(accepted),
@@ -54,16 +65,17 @@ pub(crate) async fn accept(listener: TcpListener, pool: Pool, drain: Cancellatio
     }
 }
 
-async fn next(listener: &TcpListener, open: &Arc<Semaphore>) -> std::io::Result<Accepted> {
+async fn next(port: &Port, open: &Arc<Semaphore>) -> std::io::Result<Accepted> {
     let permit = Arc::clone(open)
         .acquire_owned()
         .await
         .map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
+    let (stream, peer) = port.listener.accept().await?;
     stream.set_nodelay(true)?;
     Ok(Accepted {
         stream: stream.into_std()?,
         peer,
+        tls: port.tls.clone(),
         permit,
     })
 }
@@ -73,6 +85,7 @@ pub(crate) async fn serve(worker: Arc<Worker>, accepted: Accepted, drain: Cancel
     let Accepted {
         stream,
         peer,
+        tls,
         permit,
     } = accepted;
     let stream = match tokio::net::TcpStream::from_std(stream) {
@@ -81,6 +94,16 @@ pub(crate) async fn serve(worker: Arc<Worker>, accepted: Accepted, drain: Cancel
             tracing::warn!(%error, "a connection could not be registered");
             return;
         }
+    };
+    let stream = match tls {
+        None => Wire::Plain(stream),
+        Some(tls) => match encrypted(&tls, stream).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a caller's connection was refused");
+                return;
+            }
+        },
     };
     let phase = Phase::new();
     let io = TokioIo::new(Guard::new(stream, Arc::clone(&phase)));
@@ -106,4 +129,26 @@ pub(crate) async fn serve(worker: Arc<Worker>, accepted: Accepted, drain: Cancel
         tracing::debug!(%error, "a caller's connection ended");
     }
     drop(permit);
+}
+
+/// The connection of a caller who speaks TLS; whoever does not is told to, and let go.
+async fn encrypted(tls: &Acceptor, stream: tokio::net::TcpStream) -> std::io::Result<Wire> {
+    let (mut wire, standing) = tls.accept(stream).await?;
+    let Some(refusal) = standing.refusal() else {
+        return Ok(wire);
+    };
+    let length = refusal.len();
+    let answer = format!(
+        "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\
+         content-length: {length}\r\n\r\n{refusal}"
+    );
+    let told = async {
+        // What was said is read first: closed unread, the connection would lose the answer.
+        let mut said = [0; 4096];
+        let _said: usize = wire.read(&mut said).await?;
+        wire.write_all(answer.as_bytes()).await?;
+        wire.shutdown().await
+    };
+    tokio::time::timeout(TURNED_AWAY_TIME, told).await??;
+    Err(std::io::Error::other(refusal))
 }

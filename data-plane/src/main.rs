@@ -10,7 +10,7 @@ use std::time::Duration;
 use agix_core::id::ProxyId;
 use agix_core::limits::{AUDIT_FILE_BYTES, AUDIT_FILES};
 use agix_proto::bearer::Bearer;
-use agix_proto::tls::{ClientFiles, ClientTls, Credentials};
+use agix_proto::tls::{ClientFiles, ClientTls, Credentials, ServerFiles};
 use agix_proxy::{AuditFile, AuditTo, Config, ControlPlanes};
 use clap::{Parser, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +38,21 @@ struct Args {
     /// File with the join token that the control planes ask for; or give it in AGIX_JOIN_TOKEN
     #[arg(long, env = "AGIX_JOIN_TOKEN_FILE", value_name = "FILE")]
     join_token_file: Option<PathBuf>,
+    /// Our certificate, as PEM, with those between it and its authority: callers and the admin port
+    /// need TLS
+    #[arg(long, env = "AGIX_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate, as PEM
+    #[arg(long, env = "AGIX_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Certificates that vouch for Prometheus, as PEM: metrics are for those it vouches for
+    #[arg(
+        long,
+        env = "AGIX_TLS_CLIENT_CA",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_client_ca: Option<PathBuf>,
     /// Certificates that vouch for control planes at https:// addresses, as PEM [default: those that
     /// this machine trusts]
     #[arg(long, env = "AGIX_CA", value_name = "FILE")]
@@ -58,7 +73,8 @@ struct Args {
         requires = "client_cert"
     )]
     client_key: Option<PathBuf>,
-    /// Send the join token to other machines although nothing encrypts it
+    /// Listen on addresses other machines can reach, and send them the join token, although nothing
+    /// is encrypted
     #[arg(long, env = "AGIX_INSECURE")]
     insecure: bool,
     /// File for the last good policy, used when the control plane is away at the start
@@ -134,7 +150,15 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    check_ports(&args)?;
+    let tls = args.tls_cert.zip(args.tls_key);
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let config = Config {
+        tls: tls.map(|(certificate, key)| ServerFiles {
+            certificate,
+            key,
+            client_ca: args.tls_client_ca,
+        }),
         control_planes: ControlPlanes {
             credentials: Credentials {
                 bearer: bearer(args.join_token_file.as_deref(), args.insecure)?,
@@ -164,7 +188,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut out = std::io::stdout();
     writeln!(
         out,
-        "listening on http://{} (admin http://{})",
+        "listening on {scheme}://{} (admin {scheme}://{})",
         running.listen, running.admin
     )?;
     out.flush()?;
@@ -178,6 +202,50 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     shutdown.cancel();
     stopped.await;
     Ok(())
+}
+
+/// Refuses ports that other machines reach and that lack what this needs, unless that was wanted.
+fn check_ports(args: &Args) -> Result<(), Box<dyn std::error::Error>> {
+    let listens = [
+        (
+            "--listen",
+            args.listen,
+            args.tls_cert.is_some(),
+            "--tls-cert and --tls-key",
+        ),
+        (
+            "--admin",
+            args.admin,
+            args.tls_client_ca.is_some(),
+            "--tls-cert, --tls-key and --tls-client-ca",
+        ),
+    ];
+    for (flag, address, is_safe, needs) in listens {
+        check_open((flag, address), is_safe, needs, args.insecure)?;
+    }
+    Ok(())
+}
+
+fn check_open(
+    (flag, address): (&str, SocketAddr),
+    is_safe: bool,
+    needs: &str,
+    insecure: bool,
+) -> Result<(), Box<dyn std::error::Error>> {
+    if is_safe || address.ip().is_loopback() {
+        return Ok(());
+    }
+    if insecure {
+        tracing::warn!(
+            "--insecure: {flag} {address} can be reached from other machines without {needs}"
+        );
+        return Ok(());
+    }
+    Err(format!(
+        "{address} can be reached from other machines, so {flag} needs {needs}; or listen on 127.0.0.1, \
+         or pass --insecure if the network itself keeps others out, or something before it ends TLS"
+    )
+    .into())
 }
 
 /// The join token, from its file or else from the environment.

@@ -10,6 +10,7 @@ use agix_core::id::{ProxyId, Revision};
 use agix_core::policy::{Policy, Problem};
 use agix_core::price::Catalogue;
 use agix_core::webhook::execution::Worker as Identity;
+use agix_proto::tls::{Acceptor, Clients, ServerTls, TlsError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -55,6 +56,9 @@ pub enum StartError {
     /// Audit records cannot be written.
     #[error("cannot write audit records")]
     Audit(#[source] std::io::Error),
+    /// The certificates of its ports cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// TLS is not usable here.
     #[error("cannot call providers from here")]
     Client(#[from] upstream::ClientError),
@@ -109,16 +113,15 @@ pub async fn start(config: Config, shutdown: CancellationToken) -> Result<Runnin
     let (pool, threads) =
         Pool::start(worker_count(&config), &shared, &drain, &stop).map_err(StartError::Workers)?;
     let tasks = TaskTracker::new();
-    tasks.spawn(listener::accept(callers, pool, drain.clone()));
-    tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
-    let proxy = SyncConfig {
-        endpoints: config.control_planes.clone(),
-        proxy_id,
-        incarnation: clock::random(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        address: listen.to_string(),
-        snapshot: config.snapshot.clone(),
+    let [for_callers, for_watchers] = acceptors(&config, &tasks, &stop)?;
+    let callers = listener::Port {
+        listener: callers,
+        tls: for_callers,
     };
+    tasks.spawn(listener::accept(callers, pool, drain.clone()));
+    let admin_port = admin::Port::new(admin_port, for_watchers);
+    tasks.spawn(admin::serve(admin_port, Arc::clone(&shared), stop.clone()));
+    let proxy = sync_of(&config, proxy_id, listen);
     let ended = CancellationToken::new();
     let driver = quota::DriverConfig {
         endpoints: proxy.endpoints.clone(),
@@ -189,6 +192,20 @@ impl Running {
     }
 }
 
+/// What makes TLS of the connections of callers, and of those who watch, if it is spoken here.
+fn acceptors(
+    config: &Config,
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+) -> Result<[Option<Acceptor>; 2], TlsError> {
+    let Some(files) = config.tls.clone() else {
+        return Ok([None, None]);
+    };
+    let (tls, work) = ServerTls::follow(files, stop.clone())?;
+    tasks.spawn(work);
+    Ok([Clients::Visitors, Clients::Watchers].map(|clients| Some(tls.at(clients))))
+}
+
 fn start_audit(
     config: &Config,
     proxy: &ProxyId,
@@ -214,6 +231,17 @@ async fn bind(address: SocketAddr, what: &'static str) -> Result<TcpListener, St
 fn worker_count(config: &Config) -> NonZeroUsize {
     let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     config.workers.unwrap_or_else(cores)
+}
+
+fn sync_of(config: &Config, proxy_id: ProxyId, listen: SocketAddr) -> SyncConfig {
+    SyncConfig {
+        endpoints: config.control_planes.clone(),
+        proxy_id,
+        incarnation: clock::random(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        address: listen.to_string(),
+        snapshot: config.snapshot.clone(),
+    }
 }
 
 fn worker_of(proxy: &SyncConfig) -> webhook::WorkerConfig {

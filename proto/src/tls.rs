@@ -96,6 +96,13 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
+/// The bytes of a file with certificates in it.
+pub fn read_certificates(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let bytes = read(path)?;
+    certificates(path, &bytes)?;
+    Ok(bytes)
+}
+
 /// The certificates in the bytes of `path`.
 fn certificates(path: &Path, bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();

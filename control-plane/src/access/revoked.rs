@@ -53,7 +53,7 @@ pub(super) fn revocation(tokens: &watch::Receiver<Tokens>, known: Known) -> Revo
 }
 
 impl Ending {
-    pub(super) fn new(body: Body, revocation: Revocation, side: Side) -> Body {
+    pub(super) fn body(body: Body, revocation: Revocation, side: Side) -> Body {
         Body::new(Self {
             body,
             revocation: Some(revocation),
@@ -61,15 +61,15 @@ impl Ending {
         })
     }
 
-    fn last(&self) -> Option<Result<Frame<Bytes>, axum::Error>> {
+    fn last(&self) -> Result<Frame<Bytes>, axum::Error> {
         if self.side == Side::Service {
-            return Some(Err(axum::Error::new(Revoked)));
+            return Err(axum::Error::new(Revoked));
         }
         let mut trailers = HeaderMap::new();
         let status = Status::unauthenticated("the token is not known here any more");
         match status.add_header(&mut trailers) {
-            Ok(()) => Some(Ok(Frame::trailers(trailers))),
-            Err(_) => Some(Err(axum::Error::new(Revoked))),
+            Ok(()) => Ok(Frame::trailers(trailers)),
+            Err(_) => Err(axum::Error::new(Revoked)),
         }
     }
 }
@@ -88,7 +88,7 @@ impl HttpBody for Ending {
         if revocation.as_mut().poll(cx).is_ready() {
             self.revocation = None;
             self.body = Body::empty();
-            return Poll::Ready(self.last());
+            return Poll::Ready(Some(self.last()));
         }
         Pin::new(&mut self.body).poll_frame(cx)
     }

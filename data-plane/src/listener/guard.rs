@@ -14,8 +14,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use agix_core::limits::{HEADER_TIME, KEEP_ALIVE_TIME, WRITE_STALL};
+use agix_proto::tls::Wire;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
 use crate::clock::runtime_now as now;
@@ -63,7 +63,7 @@ enum Waiting {
 /// A socket that ends with a time-out when its caller is too slow.
 #[derive(Debug)]
 pub(crate) struct Guard {
-    socket: TcpStream,
+    socket: Wire,
     phase: Arc<Phase>,
     waiting: Waiting,
     read_timer: Option<Pin<Box<Sleep>>>,
@@ -72,7 +72,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(socket: TcpStream, phase: Arc<Phase>) -> Self {
+    pub(crate) fn new(socket: Wire, phase: Arc<Phase>) -> Self {
         Self {
             socket,
             phase,

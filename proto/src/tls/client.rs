@@ -8,7 +8,7 @@ use tonic::codegen::http::Uri;
 use tonic::codegen::http::uri::Scheme;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Error, Identity};
 
-use super::{TlsError, certificates, key, read};
+use super::{TlsError, key, read, read_certificates};
 use crate::bearer::Bearer;
 
 /// The files of a client.
@@ -38,15 +38,13 @@ impl ClientTls {
     pub fn read(files: &ClientFiles) -> Result<Self, TlsError> {
         let mut config = Self::default().0;
         if let Some(path) = &files.ca {
-            let bytes = read(path)?;
-            certificates(path, &bytes)?;
+            let bytes = read_certificates(path)?;
             config = ClientTlsConfig::new()
                 .timeout(TLS_HANDSHAKE_TIME)
                 .ca_certificate(Certificate::from_pem(bytes));
         }
         if let Some((path, of_key)) = &files.identity {
-            let (certificate, private) = (read(path)?, read(of_key)?);
-            certificates(path, &certificate)?;
+            let (certificate, private) = (read_certificates(path)?, read(of_key)?);
             key(of_key, &private)?;
             config = config.identity(Identity::from_pem(certificate, private));
         }

@@ -305,3 +305,53 @@ async fn the_owner_is_found_over_tls() {
     let limits = asks_other.ok(&["limits", "busy"]).await;
     assert!(limits.contains("requests_per_hour"), "{limits}");
 }
+
+#[tokio::test]
+async fn a_proxy_speaks_tls_with_its_callers() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let authority = Authority::new(home, "ours");
+    let plane = Plane::start(home, &authority.server("plane")).await;
+    let agixctl = plane.agixctl(home, &authority.client("agixctl"));
+    let mock = MockProvider::start().unwrap();
+    mock.accept_only(KEY);
+    let policy = policy("http://127.0.0.1:1/");
+    agixctl.apply(&document(&mock, &policy), &[]).await;
+    let anywhere = ["--listen", "0.0.0.0:0", "--admin", "127.0.0.1:0"];
+    let mut refused = Program::start("agix-proxy", home, anywhere, &[]);
+    assert_eq!(refused.ended().await.code(), Some(1));
+    let lines = refused.lines().join("\n");
+    assert!(lines.contains("--tls-cert and --tls-key"), "{lines}");
+
+    let mut environment = authority.client("proxy");
+    environment.extend(authority.server("proxy-1"));
+    let control_plane = ["--control-plane", &plane.url()];
+    let open = ["--listen", "0.0.0.0:0", "--admin", "0.0.0.0:0"];
+    let arguments = [open, [control_plane[0], control_plane[1], "--id", "tls"]].concat();
+    let mut proxy = Program::start("agix-proxy", home, arguments, &environment);
+    let ports: Vec<u16> = proxy
+        .addresses()
+        .await
+        .iter()
+        .map(SocketAddr::port)
+        .collect();
+    let [callers, admin] = [0, 1].map(|it| format!("https://127.0.0.1:{}", ports[it]));
+    let believes = [authority.believed()];
+    until("the proxy is ready", PATIENCE, async || {
+        (curl(&format!("{admin}/readyz"), &believes) == "200").then_some(())
+    })
+    .await;
+    let metrics = format!("{admin}/metrics");
+    assert_eq!(curl(&metrics, &believes), "400");
+    assert_eq!(curl(&metrics, &authority.client("prometheus")), "200");
+    assert_eq!(curl(&metrics.replace("https", "http"), &[]), "400");
+    assert_eq!(curl(&format!("{callers}/health"), &believes), "200");
+    assert_eq!(curl(&format!("{callers}/health"), &[]), "000");
+    let plain = format!("{}/health", callers.replace("https", "http"));
+    assert_eq!(curl(&plain, &[]), "400");
+    let drill = ["failover", "test", "gpt-4o-mini", "--fail", "gpt-4o"];
+    let drilled = agixctl
+        .ok(&[&drill[..], &["--proxy", &callers]].concat())
+        .await;
+    assert!(drilled.contains("answered"), "{drilled}");
+}

@@ -193,6 +193,7 @@ fn explain_proxy(error: ProxyError, args: &DevArgs) -> Failure {
         ProxyError::Workers(_)
         | ProxyError::Client(_)
         | ProxyError::Journal(_)
+        | ProxyError::Tls(_)
         | ProxyError::Audit(_) => Failure::new(Exit::Failed, error),
     }
 }

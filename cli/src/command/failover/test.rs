@@ -122,7 +122,7 @@ pub(super) async fn run(args: &TestArgs, global: &Global, output: Output) -> Res
 impl TestArgs {
     async fn ask(&self, global: &Global) -> Result<Drill, Failure> {
         let proxy = Proxy::at(&self.proxy);
-        let client = proxy.client(global.request_timeout)?;
+        let client = proxy.client(global)?;
         let failed = |source| proxy.failed(source);
         let asked = [self.model.clone()];
         let failing = if self.fail.is_empty() {

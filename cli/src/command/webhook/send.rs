@@ -5,7 +5,6 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use agix_core::id::WebhookName;
 use agix_core::limits::WEBHOOK_PAYLOAD_BYTES;
@@ -127,7 +126,7 @@ pub(super) async fn run(
         args,
         scheme: definition.scheme,
         secret: &secret,
-        timeout: global.request_timeout,
+        global,
     };
     let sent = request.send(body).await?;
     output.data(&sent)?;
@@ -139,7 +138,7 @@ struct Post<'a> {
     args: &'a SendArgs,
     scheme: SignatureScheme,
     secret: &'a str,
-    timeout: Duration,
+    global: &'a Global,
 }
 
 impl Post<'_> {
@@ -147,7 +146,7 @@ impl Post<'_> {
         let proxy = Proxy::at(&self.args.proxy);
         let wait = if self.args.wait { "?wait=true" } else { "" };
         let url = format!("{}/v1/webhooks/{}{wait}", proxy.address, self.args.name);
-        let client = proxy.client(self.timeout)?;
+        let client = proxy.client(self.global)?;
         let failed = |source| proxy.failed(source);
         let seconds = clock::wall().as_second();
         let id = format!("agixctl-{:032x}", fastrand::u128(..));
