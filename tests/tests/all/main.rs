@@ -18,6 +18,7 @@ mod failover_decisions;
 mod failover_fleet;
 mod failover_outage;
 mod failover_rescue;
+mod failover_steady;
 mod faults;
 mod front_drain;
 mod front_limits;
