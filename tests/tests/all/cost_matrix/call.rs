@@ -27,16 +27,26 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(super) enum Endpoint {
     Chat,
     Messages,
+    Responses,
+    Completions,
     Embeddings,
 }
 
 impl Endpoint {
-    pub(super) const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Embeddings];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Chat,
+        Self::Messages,
+        Self::Responses,
+        Self::Completions,
+        Self::Embeddings,
+    ];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Responses => "responses",
+            Self::Completions => "completions",
             Self::Embeddings => "embeddings",
         }
     }
@@ -45,6 +55,8 @@ impl Endpoint {
         match self {
             Self::Chat => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            Self::Responses => "/v1/responses",
+            Self::Completions => "/v1/completions",
             Self::Embeddings => "/v1/embeddings",
         }
     }
@@ -56,8 +68,10 @@ impl Endpoint {
     /// Whether it is in the protocol of that provider.
     pub(super) fn is_own_of(self, provider: &str) -> bool {
         match self {
-            Self::Chat | Self::Embeddings => matches!(provider, "openai" | "deepseek"),
             Self::Messages => provider == "anthropic",
+            Self::Chat | Self::Responses | Self::Completions | Self::Embeddings => {
+                matches!(provider, "openai" | "deepseek")
+            }
         }
     }
 
@@ -68,14 +82,22 @@ impl Endpoint {
             let mut body = match self {
                 Self::Embeddings => return json!({ "model": model, "input": text }),
                 Self::Chat => json!({ "max_completion_tokens": MOST }),
-                Self::Messages => json!({ "max_tokens": MOST }),
+                Self::Messages | Self::Completions => json!({ "max_tokens": MOST }),
+                Self::Responses => json!({ "max_output_tokens": MOST }),
             };
             body["model"] = json!(model);
-            body["messages"] = json!([{ "role": "user", "content": text }]);
+            let (name, text) = match self {
+                Self::Responses => ("input", json!(text)),
+                Self::Completions => ("prompt", json!(text)),
+                Self::Chat | Self::Messages | Self::Embeddings => {
+                    ("messages", json!([{ "role": "user", "content": text }]))
+                }
+            };
+            body[name] = text;
             if stream {
                 body["stream"] = json!(true);
             }
-            if stream && self == Self::Chat {
+            if stream && matches!(self, Self::Chat | Self::Completions) {
                 body["stream_options"] = json!({ "include_usage": true });
             }
             body
@@ -176,7 +198,12 @@ async fn listen(mut stream: Stream) {
     while said.len() < TEXT.len() {
         let event = stream.event().await.unwrap().unwrap();
         let event = data(&event).unwrap_or_default();
-        let places = ["/choices/0/delta/content", "/delta/text"];
+        let places = [
+            "/choices/0/delta/content",
+            "/choices/0/text",
+            "/delta/text",
+            "/delta",
+        ];
         let text = places.iter().find_map(|place| event.pointer(place));
         said.push_str(text.and_then(Value::as_str).unwrap_or_default());
     }
@@ -200,7 +227,9 @@ async fn streamed(caller: &Caller, endpoint: Endpoint, request: String) -> Optio
     let said = answer.events().await.unwrap();
     let costs = said.events.iter().filter_map(|event| {
         let event = data(event)?;
-        Some(event.pointer("/usage/cost_usd")?.to_string())
+        let places = ["/usage/cost_usd", "/response/usage/cost_usd"];
+        let cost = places.iter().find_map(|place| event.pointer(place))?;
+        Some(cost.to_string())
     });
     let costs: Vec<_> = costs.collect();
     assert!(costs.len() <= 1, "it is said once: {said:?}");
