@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use agix_core::limits::{GRPC_MESSAGE_BYTES, HEARTBEAT_INTERVAL, SYNC_QUEUE};
+use agix_core::limits::{GRPC_MESSAGE_BYTES, HEARTBEAT_INTERVAL, RECONNECT_FIRST, SYNC_QUEUE};
 use agix_proto::v1;
 use agix_proto::v1::policy_sync_client::PolicySyncClient;
 use agix_proto::v1::proxy_message::Body;
@@ -245,8 +245,11 @@ impl Bench<'_> {
             let (crowd, endpoint) = (Arc::clone(&crowd), self.endpoint.clone());
             let version = version.cloned().unwrap_or_default();
             tasks.spawn(async move {
-                // Whoever is not served is missed by those who wait.
-                drop(follow(&crowd, place, endpoint, version).await);
+                // As a proxy does, whose stream was lost because everybody was busy.
+                loop {
+                    drop(follow(&crowd, place, endpoint.clone(), version.clone()).await);
+                    sleep(RECONNECT_FIRST).await;
+                }
             });
         }
         (crowd, tasks)
