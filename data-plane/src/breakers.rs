@@ -181,6 +181,7 @@ impl Guard {
             target,
             epoch: state.epoch,
             open: state.breaker.is_open_by_itself(),
+            alone_for: state.breaker.alone_for(now),
             recovered: untold.recovered,
             passed_over: untold.passed_over,
             attempts: attempts.saturating_sub(told),

@@ -10,8 +10,9 @@
 //!   within seconds. They are longer where nobody but a person can help (a key, an account, a model
 //!   that is not there), and where the provider says so.
 //! - Only failures of the target count, not those of the request.
-//! - While the fleet says that the target is left alone, its word decides who tries it; when nothing is
-//!   heard of the fleet, the own pauses do.
+//! - While the fleet says that the target is left alone, its word decides who tries it, but never before
+//!   the time that the provider named or that such a failure needs; when nothing is heard of the fleet,
+//!   the own pauses do.
 //! - Calls that are answered while all is well need not be told of one by one: whoever carries the
 //!   machine counts them, and tells their number when one fails.
 
@@ -30,6 +31,8 @@ pub struct Breaker {
     failures_in_row: u32,
     /// Times it opened since it was last closed.
     openings: u32,
+    /// Before then nobody tries it, whatever the fleet says.
+    alone_until: Mono,
     failures: Tally,
     /// The fleet's last word.
     word: Option<Heard>,
@@ -77,7 +80,8 @@ impl Breaker {
         if let Some(word) = self.word.as_mut().filter(|word| now < word.until)
             && !matches!(self.state, State::Closed)
         {
-            let may_try = word.trial.take().is_some_and(|until| now < until);
+            let may_try =
+                now >= self.alone_until && word.trial.take().is_some_and(|until| now < until);
             if may_try {
                 self.state = State::Trying {
                     until: now.after(settings.open),
@@ -114,6 +118,11 @@ impl Breaker {
             until: now.after(FLEET_WORD),
             trial: trial.then(|| now.after(TRIAL_PAUSE)).or(before),
         });
+    }
+
+    /// How long nobody is to try it, as the provider said or such a failure needs.
+    pub fn alone_for(&self, now: Mono) -> Duration {
+        self.alone_until.since(now)
     }
 
     /// A call of another proxy was answered: what was known of the target is of the past.
@@ -154,7 +163,8 @@ impl Breaker {
         settings: &BreakerSettings,
         now: Mono,
     ) -> bool {
-        let (alone, longest) = match weight(failure) {
+        let weight = weight(failure);
+        let (alone, longest) = match weight {
             Weight::None => {
                 // The target understood the request and said so: it lives.
                 if matches!(self.state, State::Trying { .. }) {
@@ -179,6 +189,7 @@ impl Breaker {
             State::Open { until } => {
                 if !alone.is_zero() {
                     let named = now.after(alone.min(longest));
+                    self.alone_until = self.alone_until.max(named);
                     self.state = State::Open {
                         until: until.max(named),
                     };
@@ -191,9 +202,11 @@ impl Breaker {
                 let wait = settings.open.saturating_mul(doubled).max(alone);
                 self.openings = self.openings.saturating_add(1);
                 self.by_hearsay = false;
-                self.state = State::Open {
-                    until: now.after(wait.min(longest)),
-                };
+                let until = now.after(wait.min(longest));
+                if weight != Weight::One {
+                    self.alone_until = until;
+                }
+                self.state = State::Open { until };
                 true
             }
         }

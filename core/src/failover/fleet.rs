@@ -6,6 +6,7 @@
 //!   themselves: one proxy with a bad network does not take a target from the others.
 //! - Of a target that is left alone, one proxy at a time may try it with one call, and one that has
 //!   requests for it. So a fleet of any size tries a dead target once a second.
+//! - Before the time that a proxy says it needs, be it that its provider named one, nobody tries it.
 //! - As soon as one call is answered, all use the target again. What proxies say of the time before that
 //!   (an older epoch) counts no more.
 //! - Nothing is stored: a proxy that leaves takes its word with it, and without this machine each proxy
@@ -15,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::id::{ModelName, ProviderName, ProxyId};
-use crate::limits::{TARGET_ERRORS, TARGETS, TRIAL_PAUSE};
+use crate::limits::{BREAKER_LONGEST, TARGET_ERRORS, TARGETS, TRIAL_PAUSE};
 use crate::time::{Mono, Wall};
 
 /// A model at a provider.
@@ -36,6 +37,8 @@ pub struct Report {
     pub epoch: u64,
     /// Whether it leaves the target alone by what it saw itself.
     pub open: bool,
+    /// How long nobody is to try the target, as its provider said or such a failure needs.
+    pub alone_for: Duration,
     /// Whether a call was answered while it left the target alone.
     pub recovered: bool,
     /// Requests that passed the target over.
@@ -151,7 +154,7 @@ impl FleetTargets {
             }
             heard.insert(report.target.clone());
             let known = self.targets.entry(report.target.clone()).or_default();
-            known.take(session, &proxy, report, now.1);
+            known.take(session, &proxy, report, now);
             known.judge(sessions);
         }
         let mut words = Vec::new();
@@ -215,7 +218,7 @@ impl FleetTargets {
 }
 
 impl Known {
-    fn take(&mut self, session: u64, proxy: &ProxyId, report: Report, at: Wall) {
+    fn take(&mut self, session: u64, proxy: &ProxyId, report: Report, (now, at): (Mono, Wall)) {
         let status = &mut self.status;
         status.attempts = status.attempts.saturating_add(report.attempts);
         status.failures = status.failures.saturating_add(report.failures);
@@ -239,6 +242,8 @@ impl Known {
             self.openers.clear();
         } else if report.open && report.epoch == self.epoch {
             self.openers.insert(session);
+            let alone_for = report.alone_for.min(BREAKER_LONGEST);
+            self.next_trial = self.next_trial.max(now.after(alone_for));
         } else {
             self.openers.remove(&session);
         }

@@ -41,6 +41,7 @@ impl From<&Report> for v1::TargetReport {
             target,
             epoch,
             open,
+            alone_for,
             recovered,
             passed_over,
             attempts,
@@ -52,6 +53,7 @@ impl From<&Report> for v1::TargetReport {
             model: target.model.as_str().to_owned(),
             epoch: *epoch,
             open: *open,
+            alone_for_ms: to_millis(*alone_for),
             recovered: *recovered,
             passed_over: *passed_over,
             attempts: *attempts,
@@ -78,6 +80,7 @@ impl TryFrom<v1::TargetReport> for Report {
             attempts,
             failures,
             error,
+            alone_for_ms,
         } = wire;
         let error = error.map(|v1::TargetError { reason, age_ms }| {
             let reason = bounded(reason, TARGET_REASON_BYTES, "error.reason")?;
@@ -90,6 +93,7 @@ impl TryFrom<v1::TargetReport> for Report {
             },
             epoch,
             open,
+            alone_for: Duration::from_millis(alone_for_ms),
             recovered,
             passed_over,
             attempts,

@@ -151,3 +151,25 @@ failover:
     assert_eq!(answer.header("x-agix-model"), "gpt-4o");
     assert_eq!(answer.header("x-agix-drill"), "");
 }
+
+#[tokio::test]
+async fn a_target_whose_provider_named_a_time_is_tried_by_nobody_before_it() {
+    let bed = TestBed::with_proxies(POLICY, 1).await;
+    let asked = Behaviour::RateLimited {
+        retry_after: Some("120".to_owned()),
+    };
+    bed.mock.script("gpt-4o", Script::first([asked]));
+    assert_eq!(round(&bed).await, ["gpt-4o-mini"]);
+    // Whenever the fleet hears that requests passed the target over, it could let one try it.
+    let mut heard = 0;
+    for _ in 0..5 {
+        let patience = Duration::from_secs(20);
+        heard = until("the fleet hears of more requests", patience, async || {
+            assert_eq!(round(&bed).await, ["gpt-4o-mini"]);
+            let passed_over = chain(&bed).await[0]["passed_over"].as_u64().unwrap();
+            (passed_over > heard).then_some(passed_over)
+        })
+        .await;
+    }
+    assert_eq!(bed.mock.calls("gpt-4o").len(), 1);
+}

@@ -256,3 +256,20 @@ proptest! {
         prop_assert!(breaker.admits(&settings, at(now + 3_000)));
     }
 }
+
+#[test]
+fn the_fleets_word_lets_nobody_pass_before_the_time_that_the_provider_named() {
+    let settings = settings();
+    let mut breaker = Breaker::default();
+    let asked = refused(429, Refusal::RateLimited, Some(30));
+    assert!(breaker.failed(asked, 0, &settings, at(0)));
+    assert_eq!(breaker.alone_for(at(10_000)), Duration::from_secs(20));
+    for millis in [500, 15_000, 29_900] {
+        breaker.told(true, true, &settings, at(millis));
+        assert!(!breaker.admits(&settings, at(millis)), "at {millis}");
+    }
+    breaker.told(true, true, &settings, at(30_000));
+    assert!(breaker.admits(&settings, at(30_000)));
+    breaker.answered();
+    assert_eq!(breaker.alone_for(at(30_000)), Duration::ZERO);
+}

@@ -15,6 +15,7 @@ fn report(open: bool, epoch: u64) -> Report {
         target: target("gpt-4o"),
         epoch,
         open,
+        alone_for: Duration::ZERO,
         recovered: false,
         passed_over: 1,
         attempts: 1,
@@ -88,6 +89,24 @@ fn targets_that_fail_are_not_forgotten_for_those_that_do_not() {
     }
     assert_eq!(fleet.all().count(), TARGETS);
     assert!(fleet.status(&target("gpt-4o")).unwrap().open);
+}
+
+#[test]
+fn a_target_whose_provider_named_a_time_is_tried_by_nobody_before_that() {
+    let mut fleet = FleetTargets::default();
+    for session in 0..3 {
+        fleet.join(session);
+    }
+    let asked = Report {
+        alone_for: Duration::from_secs(30),
+        ..report(true, 0)
+    };
+    say(&mut fleet, 0, asked, 1_000);
+    for millis in [1_100, 2_500, 30_900] {
+        let word = say(&mut fleet, 1, report(true, 0), millis);
+        assert!(word.open && !word.trial, "at {millis}");
+    }
+    assert!(say(&mut fleet, 1, report(true, 0), 31_000).trial);
 }
 
 /// Twenty proxies, whose primary is down from the tenth second to the seventieth. Each gets ten
