@@ -13,12 +13,13 @@
 //!   that was refused.
 //! - Nothing begins after the deadline, and no wait outlives it.
 //!
-//! [`Breaker`] is what is remembered of a target from one request to the next, [`RetryBudget`] what is
+//! [`Pace`] says whether a stream that has begun is too slow. [`Breaker`] is what is remembered of a target from one request to the next, [`RetryBudget`] what is
 //! remembered of all requests of a proxy, [`FleetTargets`] what the proxies know together.
 
 mod breaker;
 mod failure;
 mod fleet;
+mod pace;
 mod retry_budget;
 mod run;
 mod tally;
@@ -26,6 +27,7 @@ mod tally;
 pub use breaker::Breaker;
 pub use failure::{Failure, Refusal};
 pub use fleet::{FleetTargets, PastError, Report, Reports, TargetId, TargetStatus, Word, Words};
+pub use pace::Pace;
 pub use retry_budget::RetryBudget;
 pub use run::{Run, Step, Stop, Target};
 pub use tally::Tally;

@@ -30,7 +30,8 @@ pub use agent::{Agent, Identity, KeyHash, ModelPattern};
 pub use changes::{changes, fields};
 pub use check::Problem;
 pub use failover::{
-    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+    BreakerSettings, Chain, FailoverSettings, MinThroughput, RetryBudgetSettings, StreamRescue,
+    Timeouts,
 };
 pub use limits::{Budget, Enforcement, OnOutage, RateLimits, TimeZoneName};
 pub use observe::{Audit, Tracing};

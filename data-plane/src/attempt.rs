@@ -287,6 +287,8 @@ impl Exchange<'_> {
             input_bytes: self.ask.bytes(),
             tasks: &self.worker.tasks,
             idle: self.compiled.policy.failover.timeouts.idle,
+            min_throughput: self.compiled.policy.failover.min_throughput,
+            clock: &self.worker.shared.clock,
             total: self.worker.shared.clock.instant(self.deadline),
         };
         let held = Box::pin(opening.hold(record, settings)).await?;
@@ -295,8 +297,7 @@ impl Exchange<'_> {
 
     /// Whether the caller sees nothing of the answer before it is whole.
     pub(crate) fn is_held_back(&self) -> bool {
-        let rescue = self.compiled.policy.failover.stream_rescue;
-        rescue == StreamRescue::Buffer && self.ask.is_stream()
+        self.plan.stream_rescue == StreamRescue::Buffer && self.ask.is_stream()
     }
 
     /// Sets aside what the target can cost at most; the first time with everything else that the

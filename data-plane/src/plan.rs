@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use agix_core::failover;
 use agix_core::id::{AgentName, ModelName, Revision};
 use agix_core::limits::{PLAN_AGENTS, PLANS};
-use agix_core::policy::Unroutable;
+use agix_core::policy::{StreamRescue, Unroutable};
 use agix_core::price::{Quote, Tariff, price_of};
 use agix_core::time::Wall;
 use agix_core::units::Tokens;
@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) targets: Vec<Target>,
     /// What the failover decision needs to know of each.
     pub(crate) facts: Vec<failover::Target>,
+    /// What happens when a stream of this chain dies.
+    pub(crate) stream_rescue: StreamRescue,
     pub(crate) metrics: ModelMetrics,
     /// Counters of agents that asked for this model; a plan belongs to one worker.
     agents: Mutex<HashMap<AgentName, Arc<AgentCounters>>>,
@@ -137,6 +139,9 @@ impl Plan {
             asked,
             targets,
             facts,
+            stream_rescue: chain
+                .and_then(|chain| chain.stream_rescue)
+                .unwrap_or(compiled.policy.failover.stream_rescue),
             metrics,
             agents: Mutex::default(),
             others: OnceLock::new(),

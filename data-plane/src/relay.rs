@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use agix_core::failover::Failure;
+use agix_core::failover::{Failure, Pace};
 use agix_core::limits::STREAM_TAIL_TIME;
-use agix_core::policy::BreakerSettings;
+use agix_core::policy::{BreakerSettings, MinThroughput};
 use agix_core::units::Tokens;
 use agix_core::usage::Cost;
 use bytes::{Bytes, BytesMut};
@@ -63,6 +63,8 @@ pub(crate) struct RelayBody {
     ready: VecDeque<Bytes>,
     ended: bool,
     clockwork: Clockwork,
+    /// Present if the policy sets a least for it.
+    pace: Option<Pace>,
     ledger: Ledger,
 }
 
@@ -78,6 +80,7 @@ pub(crate) struct RelaySettings {
     /// Bytes of the request, to estimate its tokens where the provider reports none.
     pub(crate) input_bytes: u64,
     pub(crate) idle: Duration,
+    pub(crate) min_throughput: Option<MinThroughput>,
     pub(crate) total: Instant,
     pub(crate) breaker: BreakerSettings,
 }
@@ -165,7 +168,11 @@ impl RelayBody {
             .reservation()
             .filter(|_| record.has_set_aside())
             .map(|reservation| Meter::new(*reservation));
+        let pace = settings
+            .min_throughput
+            .map(|least| Pace::new(least, decoder.output_seen()));
         let mut relay = Self {
+            pace,
             upstream,
             decoder,
             received: Bytes::new(),
@@ -233,12 +240,22 @@ impl RelayBody {
     fn receive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match self.upstream.poll_data(cx) {
             Poll::Pending => {
+                let clock = &self.ledger.settings.worker.shared.clock;
+                let seen = &self.decoder;
+                let waits = |pace: &mut Pace| pace.waits(seen.output_seen(), clock.mono());
+                if self.pace.as_mut().is_some_and(waits) {
+                    self.fail(&too_slow());
+                    return Poll::Ready(());
+                }
                 let fault = ready!(self.clockwork.poll(cx));
                 self.fail(&fault);
             }
             Poll::Ready(Some(Ok(part))) => {
                 self.clockwork.last = runtime_now();
                 self.received = part;
+                if let Some(pace) = &mut self.pace {
+                    pace.came(self.ledger.settings.worker.shared.clock.mono());
+                }
             }
             Poll::Ready(Some(Err(_broken))) => {
                 let message = "the provider's stream broke off";
@@ -415,6 +432,11 @@ fn next_part(received: &mut Bytes, tokens: Tokens) -> Bytes {
         Some(end) => received.split_to(end),
         None => std::mem::take(received),
     }
+}
+
+fn too_slow() -> Fault {
+    let message = "the provider's stream was slower than `failover.min_throughput`";
+    Fault::new(Failure::TooSlow, message)
 }
 
 fn stream_fault(fault: &StreamFault) -> Fault {

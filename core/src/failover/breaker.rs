@@ -227,6 +227,7 @@ fn weight(failure: Failure) -> Weight {
         | Failure::Reset
         | Failure::FirstTokenTimeout
         | Failure::IdleTimeout
+        | Failure::TooSlow
         | Failure::Truncated
         | Failure::Malformed
         | Failure::TooLarge => Weight::One,

@@ -13,6 +13,8 @@ pub enum Failure {
     FirstTokenTimeout,
     /// The answer stopped arriving.
     IdleTimeout,
+    /// The answer arrived more slowly than the policy puts up with.
+    TooSlow,
     /// The request's deadline passed.
     Deadline,
     /// The provider refused, by status or by an error event inside a 200.

@@ -183,6 +183,7 @@ impl Run {
             Failure::Connect
             | Failure::FirstTokenTimeout
             | Failure::IdleTimeout
+            | Failure::TooSlow
             | Failure::Truncated
             | Failure::Malformed
             | Failure::TooLarge => Verdict::Next,

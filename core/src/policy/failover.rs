@@ -19,6 +19,8 @@ pub struct FailoverSettings {
     pub timeouts: Timeouts,
     /// What happens when a stream dies after content was sent.
     pub stream_rescue: StreamRescue,
+    /// The least of a stream for it not to count as a failure; absent: it may be as slow as it likes.
+    pub min_throughput: Option<MinThroughput>,
     /// When a target is left alone for a while.
     pub breaker: BreakerSettings,
     /// How many further attempts may fail too.
@@ -35,6 +37,7 @@ impl Default for FailoverSettings {
             max_cost_ratio: None,
             timeouts: Timeouts::default(),
             stream_rescue: StreamRescue::default(),
+            min_throughput: None,
             breaker: BreakerSettings::default(),
             retry_budget: RetryBudgetSettings::default(),
             drop_unsupported: false,
@@ -76,6 +79,15 @@ pub enum StreamRescue {
     Buffer,
     /// A target that supports it goes on where the stream broke.
     Continue,
+}
+
+/// How slow a stream may be that has begun; both greater than zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MinThroughput {
+    /// Output tokens that a second of waiting for the provider must bring.
+    pub tokens_per_second: u32,
+    /// Time of waiting over which they are counted.
+    pub window: Duration,
 }
 
 /// When a target is left alone for a while.
@@ -131,4 +143,6 @@ impl Default for RetryBudgetSettings {
 pub struct Chain {
     /// At least one target, none twice, never the asked model itself.
     pub targets: Vec<ModelName>,
+    /// What happens to streams of this chain; absent: what is set for all.
+    pub stream_rescue: Option<StreamRescue>,
 }

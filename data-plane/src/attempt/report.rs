@@ -152,6 +152,7 @@ impl Fault {
             | Failure::Reset
             | Failure::FirstTokenTimeout
             | Failure::IdleTimeout
+            | Failure::TooSlow
             | Failure::Deadline
             | Failure::Truncated
             | Failure::Malformed
@@ -264,6 +265,7 @@ const fn reason(failure: Failure) -> &'static str {
         Failure::Reset => "reset",
         Failure::FirstTokenTimeout => "first_token_timeout",
         Failure::IdleTimeout => "idle_timeout",
+        Failure::TooSlow => "too_slow",
         Failure::Deadline => "deadline",
         Failure::Truncated => "truncated",
         Failure::Malformed => "malformed",

@@ -319,6 +319,7 @@ fn reply(
                 target: place,
                 input_bytes,
                 idle: compiled.policy.failover.timeouts.idle,
+                min_throughput: compiled.policy.failover.min_throughput,
                 total: worker.shared.clock.instant(deadline),
                 breaker: compiled.policy.failover.breaker,
             };

@@ -86,6 +86,8 @@ fn below<'a>(path: &'a str, head: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -143,5 +145,20 @@ mod tests {
         assert_eq!(chat.caller(&headers), Caller::Chat);
         let responses = Path::read("/a/reader/openai/v1/responses");
         assert_eq!(responses.caller(&headers), Caller::Responses);
+    }
+
+    proptest! {
+        /// What a path says is a part of it, and leads to an endpoint or to none.
+        #[test]
+        fn any_path_is_taken_apart(
+            path in "(/a)?(/[a-z]{0,3})?(/openai|/anthropic)?(/v1)?/(messages|models/)?.{0,9}|.*",
+        ) {
+            let read = Path::read(&path);
+            prop_assert!(path.ends_with(read.endpoint));
+            prop_assert!(read.agent.is_none_or(|agent| !agent.contains('/')));
+            let inner = Path::read(read.endpoint);
+            prop_assert!(inner.endpoint.len() <= read.endpoint.len());
+            prop_assert!(read.route().is_none_or(|route| route.starts_with("/v1/")));
+        }
     }
 }

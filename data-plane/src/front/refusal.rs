@@ -506,9 +506,10 @@ fn upstream_status(stop: Stop, last: Failure) -> StatusCode {
         return StatusCode::GATEWAY_TIMEOUT;
     }
     match last {
-        Failure::FirstTokenTimeout | Failure::IdleTimeout | Failure::Deadline => {
-            StatusCode::GATEWAY_TIMEOUT
-        }
+        Failure::FirstTokenTimeout
+        | Failure::IdleTimeout
+        | Failure::TooSlow
+        | Failure::Deadline => StatusCode::GATEWAY_TIMEOUT,
         Failure::Refused { status, .. } => match status {
             429 => StatusCode::TOO_MANY_REQUESTS,
             503 | 529 => StatusCode::SERVICE_UNAVAILABLE,

@@ -34,7 +34,13 @@ fn policy() -> Policy {
         policy.models.insert(name(model_name), model(input, output));
     }
     let targets = vec![name("same"), name("dear")];
-    policy.chains.insert(name("main"), Chain { targets });
+    policy.chains.insert(
+        name("main"),
+        Chain {
+            targets,
+            stream_rescue: None,
+        },
+    );
     policy
 }
 

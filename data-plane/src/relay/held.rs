@@ -7,8 +7,9 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use agix_core::failover::Failure;
+use agix_core::failover::{Failure, Pace};
 use agix_core::limits::UPSTREAM_ANSWER_BYTES;
+use agix_core::policy::MinThroughput;
 use agix_core::price::Tariff;
 use agix_core::units::Tokens;
 use agix_core::usage::{Usage, UsageSource};
@@ -16,9 +17,9 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use super::{Opening, next_part, stream_fault, with_cost};
+use super::{Opening, next_part, stream_fault, too_slow, with_cost};
 use crate::attempt::Fault;
-use crate::clock::runtime_now;
+use crate::clock::{Clock, runtime_now};
 use crate::dialect::{Finish, StreamItem, StreamItemKind};
 use crate::plan::Target;
 use crate::quota::{Meter, Room};
@@ -42,6 +43,8 @@ pub(crate) struct HoldSettings<'a> {
     pub(crate) input_bytes: u64,
     pub(crate) tasks: &'a TaskTracker,
     pub(crate) idle: Duration,
+    pub(crate) min_throughput: Option<MinThroughput>,
+    pub(crate) clock: &'a Clock,
     pub(crate) total: Instant,
 }
 
@@ -61,6 +64,8 @@ impl Opening {
             .reservation()
             .filter(|_| record.has_set_aside())
             .map(|reservation| Meter::new(*reservation));
+        let least = settings.min_throughput;
+        let mut pace = least.map(|least| Pace::new(least, decoder.output_seen()));
         let mut received = Bytes::new();
         let mut bytes: usize = items.iter().map(|item| item.bytes.len()).sum();
         let fault = loop {
@@ -79,7 +84,15 @@ impl Opening {
                 }
             };
             if received.is_empty() {
-                match next(&mut upstream, &settings).await {
+                let waits = |pace: &mut Pace| pace.waits(seen, settings.clock.mono());
+                if pace.as_mut().is_some_and(waits) {
+                    break Some(too_slow());
+                }
+                let next = next(&mut upstream, &settings).await;
+                if let Some(pace) = &mut pace {
+                    pace.came(settings.clock.mono());
+                }
+                match next {
                     Ok(Some(part)) => received = part,
                     Ok(None) => {
                         let outcome = decoder.finish(&mut items);

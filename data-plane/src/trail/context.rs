@@ -59,6 +59,8 @@ fn hex(text: &str, digits: usize) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const TEXT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -95,5 +97,18 @@ mod tests {
         assert!(read(&twice).is_some());
         twice.append(TRACEPARENT, HeaderValue::from_static(TEXT));
         assert_eq!(read(&twice), None);
+    }
+
+    proptest! {
+        /// A place that is read is written as one that is read as the same.
+        #[test]
+        fn any_text_is_a_place_or_none(
+            text in "[0-9a-f]{1,3}-[0-9a-f]{31,33}-[0-9a-f]{15,17}-[0-9a-g+]{2}(-.*)?|.*",
+        ) {
+            if let Some(parent) = Parent::parse(&text) {
+                let again = header(parent.trace, parent.span, parent.sampled).unwrap();
+                prop_assert_eq!(Parent::parse(again.to_str().unwrap()), Some(parent));
+            }
+        }
     }
 }

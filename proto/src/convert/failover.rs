@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use agix_core::id::ModelName;
 use agix_core::limits::CHAIN_TARGETS;
 use agix_core::policy::{
-    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+    BreakerSettings, Chain, FailoverSettings, MinThroughput, RetryBudgetSettings, StreamRescue,
+    Timeouts,
 };
 use agix_core::units::CostRatio;
 
 use super::error::{At, InvalidField, InvalidMessage};
 use super::field::{
-    Enumeration as _, checked, entries, enum_value, enumeration, name, positive, positive_millis,
+    Enumeration, checked, entries, enum_value, enumeration, name, positive, positive_millis,
     required, to_millis,
 };
 use crate::v1;
@@ -26,6 +27,7 @@ impl From<&FailoverSettings> for v1::FailoverSettings {
             max_cost_ratio,
             timeouts,
             stream_rescue,
+            min_throughput,
             breaker,
             retry_budget,
             drop_unsupported,
@@ -36,6 +38,7 @@ impl From<&FailoverSettings> for v1::FailoverSettings {
             max_cost_ratio_thousandths: max_cost_ratio.map(CostRatio::as_thousandths),
             timeouts: Some((*timeouts).into()),
             stream_rescue: stream_rescue.number(),
+            min_throughput: min_throughput.map(Into::into),
             breaker: Some((*breaker).into()),
             retry_budget: Some((*retry_budget).into()),
             drop_unsupported: *drop_unsupported,
@@ -56,6 +59,7 @@ impl TryFrom<v1::FailoverSettings> for FailoverSettings {
             breaker,
             retry_budget,
             drop_unsupported,
+            min_throughput,
         } = wire;
         Ok(Self {
             max_retries,
@@ -71,6 +75,10 @@ impl TryFrom<v1::FailoverSettings> for FailoverSettings {
                 .and_then(Timeouts::try_from)
                 .at("timeouts")?,
             stream_rescue: enum_value(stream_rescue, "stream_rescue")?,
+            min_throughput: min_throughput
+                .map(MinThroughput::try_from)
+                .transpose()
+                .at("min_throughput")?,
             breaker: required(breaker)
                 .map_err(InvalidMessage::from)
                 .and_then(BreakerSettings::try_from)
@@ -165,6 +173,34 @@ impl TryFrom<v1::Breaker> for BreakerSettings {
     }
 }
 
+impl From<MinThroughput> for v1::MinThroughput {
+    fn from(settings: MinThroughput) -> Self {
+        let MinThroughput {
+            tokens_per_second,
+            window,
+        } = settings;
+        Self {
+            tokens_per_second,
+            window_ms: to_millis(window),
+        }
+    }
+}
+
+impl TryFrom<v1::MinThroughput> for MinThroughput {
+    type Error = InvalidMessage;
+
+    fn try_from(wire: v1::MinThroughput) -> Result<Self, InvalidMessage> {
+        let v1::MinThroughput {
+            tokens_per_second,
+            window_ms,
+        } = wire;
+        Ok(Self {
+            tokens_per_second: positive(tokens_per_second, "tokens_per_second")?,
+            window: positive_millis(window_ms, "window_ms")?,
+        })
+    }
+}
+
 impl From<RetryBudgetSettings> for v1::RetryBudget {
     fn from(settings: RetryBudgetSettings) -> Self {
         let RetryBudgetSettings { percent, at_least } = settings;
@@ -181,13 +217,17 @@ impl From<v1::RetryBudget> for RetryBudgetSettings {
 
 impl From<(&ModelName, &Chain)> for v1::ChainEntry {
     fn from((model, chain): (&ModelName, &Chain)) -> Self {
-        let Chain { targets } = chain;
+        let Chain {
+            targets,
+            stream_rescue,
+        } = chain;
         Self {
             model: model.as_str().to_owned(),
             targets: targets
                 .iter()
                 .map(|target| target.as_str().to_owned())
                 .collect(),
+            stream_rescue: stream_rescue.map(Enumeration::number),
         }
     }
 }
@@ -196,7 +236,11 @@ impl TryFrom<v1::ChainEntry> for (ModelName, Chain) {
     type Error = InvalidMessage;
 
     fn try_from(wire: v1::ChainEntry) -> Result<Self, InvalidMessage> {
-        let v1::ChainEntry { model, targets } = wire;
+        let v1::ChainEntry {
+            model,
+            targets,
+            stream_rescue,
+        } = wire;
         entries(&targets, 1, CHAIN_TARGETS, "targets")?;
         let model: ModelName = name(&model, "model")?;
         let mut seen = BTreeSet::from([model.clone()]);
@@ -215,6 +259,13 @@ impl TryFrom<v1::ChainEntry> for (ModelName, Chain) {
                 Ok(target)
             })
             .collect::<Result<_, InvalidMessage>>()?;
-        Ok((model, Chain { targets }))
+        let stream_rescue = stream_rescue
+            .map(|number| enum_value(number, "stream_rescue"))
+            .transpose()?;
+        let chain = Chain {
+            targets,
+            stream_rescue,
+        };
+        Ok((model, chain))
     }
 }

@@ -276,6 +276,7 @@ fn an_error_names_the_field_within_the_whole_policy() {
                 body: Some(v1::resource::Body::Chain(v1::ChainEntry {
                     model: "a".to_owned(),
                     targets: vec!["b".to_owned(), "a".to_owned()],
+                    stream_rescue: None,
                 })),
             },
         ],

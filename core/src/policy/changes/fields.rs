@@ -7,7 +7,7 @@ use crate::id::WebhookName;
 use crate::policy::duration::written;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
-    Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Resource,
+    MinThroughput, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Resource,
     SimulatedOutcome, Simulation, StreamRescue, TimeZoneName, Timeouts, Tracing, UnknownModel,
     WebhookDefinition, WebhookSettings,
 };
@@ -207,6 +207,7 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
         max_cost_ratio,
         timeouts,
         stream_rescue,
+        min_throughput,
         breaker,
         retry_budget,
         drop_unsupported,
@@ -237,12 +238,15 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
     ] {
         lines.set(field, written(time));
     }
-    let stream_rescue = match stream_rescue {
-        StreamRescue::Off => "off",
-        StreamRescue::Buffer => "buffer",
-        StreamRescue::Continue => "continue",
-    };
-    lines.set("stream_rescue", stream_rescue);
+    lines.set("stream_rescue", rescue(*stream_rescue));
+    if let Some(MinThroughput {
+        tokens_per_second,
+        window,
+    }) = min_throughput
+    {
+        lines.set("min_throughput.tokens_per_second", tokens_per_second);
+        lines.set("min_throughput.window", written(window));
+    }
     lines.set("retry_budget.percent", retry_budget.percent);
     lines.set("retry_budget.at_least", retry_budget.at_least);
     lines.set("drop_unsupported", drop_unsupported);
@@ -256,10 +260,24 @@ fn of_failover(settings: &FailoverSettings) -> Lines {
 }
 
 fn of_chain(chain: &Chain) -> Lines {
-    let Chain { targets } = chain;
+    let Chain {
+        targets,
+        stream_rescue,
+    } = chain;
     let mut lines = Lines::default();
     lines.set("", list(targets));
+    if let Some(stream_rescue) = stream_rescue {
+        lines.set("stream_rescue", rescue(*stream_rescue));
+    }
     lines
+}
+
+const fn rescue(rescue: StreamRescue) -> &'static str {
+    match rescue {
+        StreamRescue::Off => "off",
+        StreamRescue::Buffer => "buffer",
+        StreamRescue::Continue => "continue",
+    }
 }
 
 fn of_rate_limits(limits: &RateLimits) -> Lines {

@@ -39,12 +39,17 @@ impl Policy {
 
         let longest = written(&LONGEST_SETTING);
         let rule = format!("must be longer than nothing and at most {longest}");
+        let throughput = settings.min_throughput;
         let (times, breaker) = (&settings.timeouts, &settings.breaker);
         for (field, time) in [
             ("timeouts.connect", times.connect),
             ("timeouts.first_token", times.first_token),
             ("timeouts.idle", times.idle),
             ("timeouts.total", times.total),
+            (
+                "min_throughput.window",
+                throughput.map_or(breaker.window, |least| least.window),
+            ),
             ("breaker.window", breaker.window),
             ("breaker.open", breaker.open),
             ("breaker.max_open", breaker.max_open),
@@ -55,6 +60,10 @@ impl Policy {
         for (field, count) in [
             ("breaker.consecutive_failures", breaker.consecutive_failures),
             ("breaker.min_requests", breaker.min_requests),
+            (
+                "min_throughput.tokens_per_second",
+                throughput.map_or(1, |least| least.tokens_per_second),
+            ),
         ] {
             check(
                 field,

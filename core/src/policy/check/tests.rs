@@ -48,6 +48,7 @@ fn an_empty_policy_may_be_used() {
 fn what_no_document_can_say_is_refused_as_well() {
     let chain = |targets: &[&str]| Chain {
         targets: targets.iter().map(|name| model(name)).collect(),
+        stream_rescue: None,
     };
     assert_eq!(
         found(|policy| {

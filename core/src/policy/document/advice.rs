@@ -12,7 +12,15 @@ use crate::units::MoneyLimit;
 const NOT_IN_FORCE: [NotInForce; 1] = [NotInForce {
     section: "failover",
     field: "stream_rescue",
-    is_set: |policy| matches!(policy.failover.stream_rescue, StreamRescue::Continue),
+    is_set: |policy| {
+        let chains = policy
+            .chains
+            .values()
+            .filter_map(|chain| chain.stream_rescue);
+        chains
+            .chain([policy.failover.stream_rescue])
+            .any(|rescue| rescue == StreamRescue::Continue)
+    },
     instead: "a stream that breaks off ends with an error event, as with `off`",
 }];
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::id::ModelName;
 use crate::policy::{
     Agent, Api, Audit, BreakerSettings, Budget, Chain, Enforcement, FailoverSettings, Identity,
-    KeyHash, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits, Reference,
-    ReferencePart, RetryBudgetSettings, Secret, SignatureScheme, SimulatedOutcome, Simulation,
-    StreamRescue, TimeZoneName, Timeouts, Tracing, UnknownModel, WebhookDefinition,
+    KeyHash, MinThroughput, Model, ModelPattern, OnOutage, Price, Pricing, Provider, RateLimits,
+    Reference, ReferencePart, RetryBudgetSettings, Secret, SignatureScheme, SimulatedOutcome,
+    Simulation, StreamRescue, TimeZoneName, Timeouts, Tracing, UnknownModel, WebhookDefinition,
     WebhookSettings,
 };
 use crate::units::{
@@ -152,21 +152,24 @@ pub(super) fn pricing() -> impl Strategy<Value = Pricing> {
     .prop_map(|unknown_model| Pricing { unknown_model })
 }
 
+fn rescue() -> impl Strategy<Value = StreamRescue> {
+    let all = [
+        StreamRescue::Off,
+        StreamRescue::Buffer,
+        StreamRescue::Continue,
+    ];
+    select(all.to_vec())
+}
+
 pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
     let ratio = (1..u64::MAX).prop_map(|it| CostRatio::from_thousandths(it).expect("not zero"));
-    let rescue = select(
-        &[
-            StreamRescue::Off,
-            StreamRescue::Buffer,
-            StreamRescue::Continue,
-        ][..],
-    );
     (
         of(any::<u32>()),
         any::<u32>(),
         of(ratio),
         timeouts(),
-        rescue,
+        rescue(),
+        of((1..u32::MAX, millis(1))),
         breaker(),
         (any::<u32>(), any::<u32>()),
         any::<bool>(),
@@ -178,6 +181,7 @@ pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
                 max_cost_ratio,
                 timeouts,
                 stream_rescue,
+                throughput,
                 breaker,
                 (percent, at_least),
                 drop_unsupported,
@@ -188,6 +192,10 @@ pub(super) fn failover() -> impl Strategy<Value = FailoverSettings> {
                     max_cost_ratio,
                     timeouts,
                     stream_rescue,
+                    min_throughput: throughput.map(|(tokens_per_second, window)| MinThroughput {
+                        tokens_per_second,
+                        window,
+                    }),
                     breaker,
                     retry_budget: RetryBudgetSettings { percent, at_least },
                     drop_unsupported,
@@ -231,13 +239,14 @@ fn breaker() -> impl Strategy<Value = BreakerSettings> {
 }
 
 pub(super) fn chain() -> impl Strategy<Value = (ModelName, Chain)> {
-    btree_set(name::<ModelName>(), 2..6).prop_map(|names| {
+    (btree_set(name::<ModelName>(), 2..6), of(rescue())).prop_map(|(names, stream_rescue)| {
         let mut names = names.into_iter();
         let head = names.next().expect("two names at least");
         (
             head,
             Chain {
                 targets: names.rev().collect(),
+                stream_rescue,
             },
         )
     })

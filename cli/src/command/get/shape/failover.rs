@@ -7,8 +7,15 @@ use super::span;
 use crate::output::Decimal;
 
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
-pub(super) struct ChainShape(Vec<String>);
+#[serde(untagged)]
+pub(super) enum ChainShape {
+    /// Nothing is set for it.
+    Plain(Vec<String>),
+    Set {
+        targets: Vec<String>,
+        stream_rescue: &'static str,
+    },
+}
 
 #[derive(Debug, Serialize)]
 pub(super) struct FailoverSettingsShape {
@@ -19,9 +26,17 @@ pub(super) struct FailoverSettingsShape {
     max_cost_ratio: Option<Decimal>,
     timeouts: TimeoutsShape,
     stream_rescue: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_throughput: Option<MinThroughputShape>,
     breaker: BreakerShape,
     retry_budget: RetryBudgetShape,
     drop_unsupported: bool,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct MinThroughputShape {
+    tokens_per_second: u32,
+    window: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,8 +65,26 @@ pub(super) struct BreakerShape {
 
 impl From<&Chain> for ChainShape {
     fn from(chain: &Chain) -> Self {
-        let Chain { targets } = chain;
-        Self(targets.iter().map(ToString::to_string).collect())
+        let Chain {
+            targets,
+            stream_rescue,
+        } = chain;
+        let targets = targets.iter().map(ToString::to_string).collect();
+        match *stream_rescue {
+            None => Self::Plain(targets),
+            Some(rescue) => Self::Set {
+                targets,
+                stream_rescue: written(rescue),
+            },
+        }
+    }
+}
+
+const fn written(rescue: StreamRescue) -> &'static str {
+    match rescue {
+        StreamRescue::Off => "off",
+        StreamRescue::Buffer => "buffer",
+        StreamRescue::Continue => "continue",
     }
 }
 
@@ -63,6 +96,7 @@ impl From<&FailoverSettings> for FailoverSettingsShape {
             max_cost_ratio,
             timeouts,
             stream_rescue,
+            min_throughput,
             breaker,
             retry_budget,
             drop_unsupported,
@@ -77,11 +111,11 @@ impl From<&FailoverSettings> for FailoverSettingsShape {
                 idle: span(timeouts.idle),
                 total: span(timeouts.total),
             },
-            stream_rescue: match stream_rescue {
-                StreamRescue::Off => "off",
-                StreamRescue::Buffer => "buffer",
-                StreamRescue::Continue => "continue",
-            },
+            stream_rescue: written(*stream_rescue),
+            min_throughput: min_throughput.map(|least| MinThroughputShape {
+                tokens_per_second: least.tokens_per_second,
+                window: span(least.window),
+            }),
             breaker: BreakerShape::from(breaker),
             retry_budget: RetryBudgetShape {
                 percent: retry_budget.percent,

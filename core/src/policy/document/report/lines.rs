@@ -8,7 +8,7 @@ use crate::limits::SHOWN_LINE_CHARS;
 const MASK: char = '*';
 
 /// Keys whose values are never secrets, for a line that could not be understood.
-const HARMLESS: [&str; 39] = [
+const HARMLESS: [&str; 40] = [
     "alert_at_percent",
     "api",
     "audit",
@@ -30,6 +30,7 @@ const HARMLESS: [&str; 39] = [
     "max_concurrent",
     "max_cost_ratio",
     "max_retries",
+    "min_throughput",
     "model",
     "models",
     "monthly_limit_usd",

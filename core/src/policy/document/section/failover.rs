@@ -8,7 +8,8 @@ use crate::id::ModelName;
 use crate::policy::document::Reader;
 use crate::policy::document::field::{self, Field, Whole};
 use crate::policy::{
-    BreakerSettings, Chain, FailoverSettings, RetryBudgetSettings, StreamRescue, Timeouts,
+    BreakerSettings, Chain, FailoverSettings, MinThroughput, RetryBudgetSettings, StreamRescue,
+    Timeouts,
 };
 use crate::units::CostRatio;
 
@@ -17,6 +18,8 @@ const STREAM_RESCUE: [(&str, StreamRescue); 3] = [
     ("buffer", StreamRescue::Buffer),
     ("continue", StreamRescue::Continue),
 ];
+/// Time over which the least of a stream is counted, unless the document says otherwise.
+const THROUGHPUT_WINDOW: Duration = Duration::from_secs(20);
 const COUNT: Whole = Whole {
     least: 0,
     most: 0xFFFF_FFFF,
@@ -33,6 +36,7 @@ pub(super) fn read(
         "max_cost_ratio",
         "timeouts",
         "stream_rescue",
+        "min_throughput",
         "breaker",
         "retry_budget",
         "drop_unsupported",
@@ -44,6 +48,7 @@ pub(super) fn read(
         ratio,
         timeouts,
         rescue,
+        throughput,
         breaker,
         retry_budget,
         drop_unsupported,
@@ -64,6 +69,7 @@ pub(super) fn read(
         stream_rescue: rescue
             .and_then(|field| field.choice(reader, &STREAM_RESCUE))
             .unwrap_or_default(),
+        min_throughput: throughput.and_then(|field| read_throughput(&field, reader)),
         breaker: breaker
             .and_then(|field| read_breaker(&field, reader))
             .unwrap_or_default(),
@@ -89,6 +95,20 @@ fn read_timeouts(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Timeo
         first_token: time(first_token, default.first_token),
         idle: time(idle, default.idle),
         total: time(total, default.total),
+    })
+}
+
+fn read_throughput(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<MinThroughput> {
+    let [tokens, window] = field.record(reader, ["tokens_per_second", "window"])?;
+    let Some(tokens) = tokens else {
+        let help = "say how many output tokens a second are the least";
+        field.missing(reader, "tokens_per_second", help);
+        return None;
+    };
+    let tokens_per_second = tokens.whole_u32(reader, Whole::LIMIT)?;
+    Some(MinThroughput {
+        tokens_per_second,
+        window: time(window, THROUGHPUT_WINDOW, reader),
     })
 }
 
@@ -152,13 +172,32 @@ fn time(field: Option<Field<'_, '_>>, default: Duration, reader: &mut Reader<'_>
         .unwrap_or(default)
 }
 
-/// Reads a chain. A target that cannot be read gets a stand-in, so that the others keep their
-/// places and are checked.
+/// Reads a chain: its targets, or these and what is set for it.
 fn chain(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Chain> {
+    if !field.is_map() {
+        return targets(field, reader).map(|targets| Chain {
+            targets,
+            stream_rescue: None,
+        });
+    }
+    let [listed, rescue] = field.record(reader, ["targets", "stream_rescue"])?;
+    let stream_rescue = rescue.and_then(|field| field.choice(reader, &STREAM_RESCUE));
+    let Some(listed) = listed else {
+        field.missing(reader, "targets", "name the models to fall back to");
+        return None;
+    };
+    Some(Chain {
+        targets: targets(&listed, reader)?,
+        stream_rescue,
+    })
+}
+
+/// Reads the targets of a chain. A target that cannot be read gets a stand-in, so that the others keep their
+/// places and are checked.
+fn targets(field: &Field<'_, '_>, reader: &mut Reader<'_>) -> Option<Vec<ModelName>> {
     let items = field.items(reader)?;
     let stand_in = |index: usize| ModelName::new(&format!("openai/target-{index}")).ok();
     let target =
         |(index, item): (usize, &Field<'_, '_>)| item.name(reader).or_else(|| stand_in(index));
-    let targets = items.iter().enumerate().filter_map(target).collect();
-    Some(Chain { targets })
+    Some(items.iter().enumerate().filter_map(target).collect())
 }

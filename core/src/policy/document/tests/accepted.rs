@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::*;
 use crate::id::{AgentName, ModelName, ProviderName, WebhookName};
 use crate::policy::{
-    Api, BreakerSettings, Enforcement, Model, OnOutage, Provider, Reference, SignatureScheme,
-    SimulatedOutcome, StreamRescue, UnknownModel, WebhookDefinition,
+    Api, BreakerSettings, Enforcement, MinThroughput, Model, OnOutage, Provider, Reference,
+    SignatureScheme, SimulatedOutcome, StreamRescue, UnknownModel, WebhookDefinition,
 };
 
 /// The blocks of the product's description, each with what it must say.
@@ -178,6 +178,14 @@ fn settings_say_every_field() {
     assert_eq!(failover.timeouts.first_token, Duration::from_millis(1_500));
     assert_eq!(failover.timeouts.total, Duration::from_hours(1));
     assert_eq!(failover.stream_rescue, StreamRescue::Buffer);
+    let rescue_of = |head: &str| policy.chains[&ModelName::new(head).unwrap()].stream_rescue;
+    assert_eq!(rescue_of("gpt-4o"), None);
+    assert_eq!(rescue_of("claude-opus-4-6"), Some(StreamRescue::Off));
+    let least = MinThroughput {
+        tokens_per_second: 5,
+        window: Duration::from_secs(15),
+    };
+    assert_eq!(failover.min_throughput, Some(least));
     let breaker = BreakerSettings {
         consecutive_failures: 3,
         error_percent: 40,
@@ -401,6 +409,10 @@ fn what_is_probably_not_meant_is_a_warning() {
         (
             "identity: { require_key: true }",
             "1:26 AGX0106 identity.require_key",
+        ),
+        (
+            "failover: { chains: { gpt-4o: { targets: [o3], stream_rescue: continue } } }",
+            "1:1 AGX0102 failover.stream_rescue",
         ),
         (
             "failover: { stream_rescue: continue }",

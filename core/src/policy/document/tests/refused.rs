@@ -196,6 +196,22 @@ const MISTAKES: &[(&str, &str)] = &[
         "1:28 AGX0010 failover.stream_rescue",
     ),
     (
+        "failover: { chains: { gpt-4o: { stream_rescue: off } } }",
+        "1:23 AGX0006 failover.chains.gpt-4o",
+    ),
+    (
+        "failover: { chains: { gpt-4o: { targets: [o3], rescue: off } } }",
+        "1:48 AGX0003 failover.chains.gpt-4o.rescue",
+    ),
+    (
+        "failover: { min_throughput: { window: 5s } }",
+        "1:13 AGX0006 failover.min_throughput",
+    ),
+    (
+        "failover: { min_throughput: { tokens_per_second: 0 } }",
+        "1:50 AGX0008 failover.min_throughput.tokens_per_second",
+    ),
+    (
         "failover: { breaker: { open: 9m } }",
         "1:13 AGX0009 failover.breaker.max_open",
     ),

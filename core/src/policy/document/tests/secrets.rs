@@ -78,9 +78,9 @@ fn a_redacted_document_lacks_only_its_secrets() {
         [
             "10:15 AGX0012 providers.local.headers.X-Team",
             "11:22 AGX0012 providers.local.headers.Authorization",
-            "81:15 AGX0012 webhooks.definitions.summarize.secret",
-            "86:24 AGX0012 webhooks.definitions.summarize.previous_secret",
-            "100:9 AGX0012 webhooks.definitions.alert.secret",
+            "84:15 AGX0012 webhooks.definitions.summarize.secret",
+            "89:24 AGX0012 webhooks.definitions.summarize.previous_secret",
+            "103:9 AGX0012 webhooks.definitions.alert.secret",
         ]
     );
 }
