@@ -240,6 +240,8 @@ impl Known {
         if report.recovered && status.open {
             self.epoch = self.epoch.saturating_add(1);
             self.openers.clear();
+            // A time that was named before the answer is of the past.
+            self.next_trial = self.next_trial.min(now.after(TRIAL_PAUSE));
         } else if report.open && report.epoch == self.epoch {
             self.openers.insert(session);
             let alone_for = report.alone_for.min(BREAKER_LONGEST);

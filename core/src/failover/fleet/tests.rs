@@ -109,6 +109,24 @@ fn a_target_whose_provider_named_a_time_is_tried_by_nobody_before_that() {
     assert!(say(&mut fleet, 1, report(true, 0), 31_000).trial);
 }
 
+#[test]
+fn a_time_that_was_named_before_an_answer_holds_nobody_back_after_it() {
+    let mut fleet = FleetTargets::default();
+    fleet.join(0);
+    let asked = Report {
+        alone_for: Duration::from_secs(30),
+        ..report(true, 0)
+    };
+    assert!(!say(&mut fleet, 0, asked, 1_000).trial);
+    let answered = Report {
+        recovered: true,
+        ..report(false, 0)
+    };
+    assert!(!say(&mut fleet, 0, answered, 2_000).open);
+    assert!(!say(&mut fleet, 0, report(true, 1), 2_500).trial);
+    assert!(say(&mut fleet, 0, report(true, 1), 3_000).trial);
+}
+
 /// Twenty proxies, whose primary is down from the tenth second to the seventieth. Each gets ten
 /// requests a second, and exchanges reports as real ones do.
 #[test]
